@@ -1,0 +1,62 @@
+// Package kv declares how evaluated commands see state: an ordered map of
+// byte strings, read and written within one transaction. It holds interfaces
+// and the operations they speak in, no behaviour.
+//
+// Errors are sticky. A read that fails (disk, checksum) yields "absent" and
+// makes Err non-nil; whoever runs the command asks Err once at the end and
+// throws everything away. So commands need no error path for a broken disk,
+// and none can forget one.
+package kv
+
+import "coterie/internal/base"
+
+// Reader reads a state as of one point: everything written before, in order.
+type Reader interface {
+	// Get returns the value of a key. The value must not be changed, and is
+	// valid until the end of the transaction.
+	Get(key []byte) (value []byte, ok bool)
+
+	// Iter walks keys k with lower <= k < upper in byte order. It is
+	// positioned before the first. It sees the state as it was when it was
+	// made. The caller closes it.
+	Iter(lower, upper []byte) Iterator
+
+	// Err is the first error that a read met, or nil.
+	Err() error
+}
+
+// Iterator walks a range of keys upwards.
+type Iterator interface {
+	// Next moves to the next key and says whether there is one.
+	Next() bool
+	// SeekGE moves to the first key at or after the given one, forwards only,
+	// and says whether there is one.
+	SeekGE(key []byte) bool
+	// Key and Value are valid until the next move.
+	Key() []byte
+	Value() []byte
+	Close()
+}
+
+// Writer changes a state. Key and value are copied by the callee.
+type Writer interface {
+	Set(key, value []byte)
+	Delete(key []byte)
+	// DeleteRange deletes all keys k with lower <= k < upper.
+	DeleteRange(lower, upper []byte)
+}
+
+// Txn is what one command, script or MULTI sees: reads see its own writes,
+// and all writes take effect together or not at all.
+type Txn interface {
+	Reader
+	Writer
+
+	// Now is the round's stamp. It is the only clock that a command may see.
+	Now() base.Stamp
+	// NewObjectID returns an id that no collection of this partition ever had.
+	NewObjectID() uint64
+	// Rand returns a number that a command may use as its random source. It
+	// is drawn where the command is evaluated; only effects are replicated.
+	Rand() uint64
+}
