@@ -1,0 +1,99 @@
+package command
+
+import (
+	"coterie/internal/keyspace"
+	"coterie/internal/resp"
+)
+
+// Flags are a command's properties, as COMMAND INFO reports them.
+type Flags uint32
+
+const (
+	Write Flags = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipMonitor
+	SkipSlowlog
+	Fast
+	NoAuth
+	MovableKeys
+	NoMulti
+	AllowBusy
+)
+
+// Fan says how a command over several keys is divided when its keys live in
+// several partitions, and how the parts' replies become one.
+type Fan uint8
+
+const (
+	// FanNone: not divided; all keys must be in one partition.
+	FanNone Fan = iota
+	// FanSum: each part gets its keys; integer replies are added (DEL, EXISTS).
+	FanSum
+	// FanGather: each part gets its keys; array replies are put back in the order of the keys (MGET).
+	FanGather
+	// FanOK: each part gets its keys with what belongs to them (Keys.Step arguments each); all answer OK (MSET).
+	FanOK
+	// FanAllSum, FanAllOK, FanAllConcat: sent to every partition (DBSIZE; FLUSHDB; KEYS).
+	FanAllSum
+	FanAllOK
+	FanAllConcat
+	// FanScan: SCAN; the cursor names the partition.
+	FanScan
+	// FanAny: any one partition that has something (RANDOMKEY).
+	FanAny
+)
+
+// KeyRange names a command's keys as Redis's legacy triple does: positions
+// from 1; Last counts from the end when negative; Step is the distance.
+// The zero KeyRange means no keys.
+type KeyRange struct {
+	First, Last, Step int
+}
+
+// Arg documents one argument for COMMAND DOCS (what redis-cli's help and
+// hints read). Type is Redis's: "key", "string", "integer", "double",
+// "pattern", "unix-time", "pure-token", "oneof", "block".
+type Arg struct {
+	Name     string
+	Type     string
+	Token    string
+	Optional bool
+	Multiple bool
+	Args     []Arg
+}
+
+// Spec is a command as data: one row of the command table. Handlers of
+// evaluated commands hang on it; what concerns only a connection is answered
+// by the front, and has no Run.
+type Spec struct {
+	Name       string // lower case; a subcommand holds only its own word
+	Arity      int    // as in Redis: negative means "at least"
+	Flags      Flags
+	Keys       KeyRange
+	Fan        Fan
+	Categories []string // ACL categories without '@'; Write, ReadOnly, Fast/Slow are derived from Flags
+	Group      string   // "string", "hash", "generic", "connection", "server", "cluster", "bitmap"
+	Since      string
+	Complexity string
+	Summary    string
+	Args       []Arg
+	Tips       []string
+	Sub        []Spec
+
+	// Run evaluates the command. It validates before it writes.
+	Run func(*Ctx)
+}
+
+// Ctx is what an evaluated command gets.
+type Ctx struct {
+	*keyspace.Space
+	Args [][]byte // name first
+	Out  *resp.Writer
+}

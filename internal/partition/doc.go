@@ -1,0 +1,3 @@
+// Package partition is the replica: one member of one partition's Raft
+// group, as a state machine without I/O.
+package partition

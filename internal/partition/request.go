@@ -1,0 +1,59 @@
+package partition
+
+import "coterie/internal/base"
+
+// RequestFlags says how a request is to be run.
+type RequestFlags uint8
+
+const (
+	// Write marks a request that may leave effects.
+	Write RequestFlags = 1 << iota
+	// Whole marks a request about a partition as a whole (DBSIZE, SCAN, FLUSHDB),
+	// which carries its partition's id and no slot.
+	Whole
+)
+
+// Status says how a request ended.
+type Status uint8
+
+const (
+	// Done: the request ran; Reply is the command's reply, which may itself be
+	// an error such as WRONGTYPE. Its effects, if any, are durable on a majority.
+	Done Status = iota
+	// NotRun: the request was certainly not run (no leader in time, not the
+	// leader, refused by a limit). It may be sent again. Reply is an error
+	// reply that says why.
+	NotRun
+	// Unknown: the request may or may not have taken effect. Reply is an error
+	// reply that says so. It must not be retried automatically.
+	Unknown
+)
+
+// Request is one command for one partition, on its way from a session to the
+// partition's leader and back.
+//
+// Whoever makes it fills the first block and hands it over; from then until
+// Sink.Complete is called nothing in it may be touched, and the bytes that
+// Args points to must not change.
+type Request struct {
+	Partition base.PartitionID
+	Slot      base.Slot
+	DB        uint8 // namespace 0..15
+	Proto     uint8 // 2 or 3: the RESP version to reply in
+	Flags     RequestFlags
+	Args      [][]byte // the command's name and arguments
+	Origin    base.Origin
+	Sink      Sink
+
+	// The answer.
+	Status Status
+	Reply  []byte
+	// Leader is a hint where the leader is, with NotRun; 0 if not known.
+	Leader base.NodeID
+}
+
+// Sink receives a finished request. Complete is called once, from the node's
+// loop: it must not block, and must not call back into the core.
+type Sink interface {
+	Complete(*Request)
+}
