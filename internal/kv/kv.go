@@ -17,8 +17,8 @@ type Reader interface {
 	Get(key []byte) (value []byte, ok bool)
 
 	// Iter walks keys k with lower <= k < upper in byte order. It is
-	// positioned before the first. It sees the state as it was when it was
-	// made. The caller closes it.
+	// positioned before the first. The transaction must not write while an
+	// iterator is open. The caller closes it.
 	Iter(lower, upper []byte) Iterator
 
 	// Err is the first error that a read met, or nil.
