@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coterie/internal/kv"
+	"coterie/internal/storage/state"
 
 	"github.com/RaduBerinde/btreemap"
 )
@@ -106,7 +107,7 @@ type iterator struct {
 	o       *Overlay
 	act     *cursor
 	froz    *cursor
-	base    kv.Iterator
+	base    state.Iterator
 	baseKey []byte // nil: exhausted
 	key     []byte
 	value   []byte
@@ -139,8 +140,8 @@ func (it *iterator) nextBase() {
 
 func (it *iterator) endBase() {
 	it.baseKey = nil
-	if e, ok := it.base.(interface{ Err() error }); ok && e.Err() != nil {
-		it.o.fail(e.Err())
+	if err := it.base.Err(); err != nil {
+		it.o.fail(err)
 	}
 }
 

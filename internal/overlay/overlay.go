@@ -25,17 +25,13 @@ import (
 	"cmp"
 
 	"coterie/internal/effects"
-	"coterie/internal/kv"
+	"coterie/internal/storage/state"
 
 	"github.com/RaduBerinde/btreemap"
 )
 
 // Base is the state below: what has been moved down.
-type Base interface {
-	// Get appends the value to dst.
-	Get(key, dst []byte) (value []byte, ok bool, err error)
-	Iter(lower, upper []byte) (kv.Iterator, error)
-}
+type Base = state.Reader
 
 // maxRanges bounds the range tombstones that a map may hold, because every
 // read of an older cell looks through them. NeedsFreeze asks to be relieved.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"coterie/internal/effects"
-	"coterie/internal/kv"
+	"coterie/internal/storage/state"
 
 	"pgregory.net/rapid"
 )
@@ -20,7 +20,7 @@ func (m mapBase) Get(key, dst []byte) ([]byte, bool, error) {
 	return append(dst, v...), ok, nil
 }
 
-func (m mapBase) Iter(lower, upper []byte) (kv.Iterator, error) {
+func (m mapBase) Iter(lower, upper []byte) (state.Iterator, error) {
 	it := &mapIter{m: m, at: -1}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		if k >= string(lower) && k < string(upper) {
@@ -63,6 +63,7 @@ func (it *mapIter) SeekGE(key []byte) bool {
 func (it *mapIter) Key() []byte   { return []byte(it.keys[it.at]) }
 func (it *mapIter) Value() []byte { return []byte(it.m[it.keys[it.at]]) }
 func (it *mapIter) Close()        {}
+func (it *mapIter) Err() error    { return nil }
 
 // TestModel compares the overlay with plain maps: one for each layer.
 func TestModel(t *testing.T) {

@@ -56,7 +56,7 @@ func BenchmarkRaft(b *testing.B) {
 
 // BenchmarkRequest is a turn's message with 32 SETs of 64 bytes.
 func BenchmarkRequest(b *testing.B) {
-	it := RequestItem{ID: 1e6, Partition: 3, Slot: 9999, Proto: 2, Flags: 1, Incarnation: 5, Sequence: 1e6,
+	it := RequestItem{Partition: 3, Slot: 9999, Proto: 2, Flags: 1, Incarnation: 5, Sequence: 1e6,
 		Args: [][]byte{[]byte("SET"), []byte("key:000000012345"), make([]byte, 64)}}
 	var dst []byte
 	var got RequestItem

@@ -15,6 +15,7 @@ const (
 	KindReply         Kind = 3 // items: their replies
 	KindSnapshotChunk Kind = 4 // one part of a snapshot stream
 	KindSnapshotAck   Kind = 5 // the receiver's word on a part
+	KindReport        Kind = 6 // what a node says of itself, for status and routing: JSON
 )
 
 // Version is the second byte of a message: the version of its kind's format.
@@ -49,6 +50,8 @@ func (k Kind) String() string {
 		return "snapshot chunk"
 	case KindSnapshotAck:
 		return "snapshot ack"
+	case KindReport:
+		return "report"
 	}
 	return fmt.Sprintf("kind %d", byte(k))
 }
@@ -60,7 +63,7 @@ func KindOf(msg []byte) (Kind, error) {
 		return 0, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
 	}
 	k := Kind(msg[0])
-	if k < KindRaft || k > KindSnapshotAck || msg[1] != Version {
+	if k < KindRaft || k > KindReport || msg[1] != Version {
 		return 0, fmt.Errorf("%w: %s, version %d", ErrUnknown, k, msg[1])
 	}
 	return k, nil
@@ -87,3 +90,14 @@ func begin(dst []byte, k Kind) []byte {
 }
 
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
+
+// AppendReport starts a KindReport message with its payload.
+func AppendReport(dst, payload []byte) []byte {
+	return append(begin(dst, KindReport), payload...)
+}
+
+// ReadReport is the payload of a KindReport message.
+func ReadReport(msg []byte) ([]byte, error) {
+	c, err := open(msg, KindReport)
+	return c.b, err
+}

@@ -7,39 +7,40 @@ import (
 )
 
 // RequestItem is a command on its way from the gateway node, which is the
-// sender, to the leader of its partition. ID is the sender's, to find the
-// waiter by when the reply comes; Incarnation and Sequence complete the
-// request's origin.
+// sender, to the leader of its partition in Term. Incarnation and Sequence
+// complete the request's origin; the reply comes back under Sequence.
 type RequestItem struct {
-	ID          uint64
+	Sequence    uint64
+	Incarnation uint64
+	Term        uint64
 	Partition   base.PartitionID
 	Slot        base.Slot
 	DB          uint8
 	Proto       uint8
 	Flags       uint8
-	Incarnation uint64
-	Sequence    uint64
 	Args        [][]byte
 }
 
-// ReplyItem is the end of a forwarded request.
+// ReplyItem is the end of a forwarded request. Leader and Term are what the
+// sender knows of the partition's leadership when it did not run the request.
 type ReplyItem struct {
-	ID     uint64
-	Status uint8
-	Leader base.NodeID
-	Reply  []byte
+	Sequence uint64
+	Status   uint8
+	Leader   base.NodeID
+	Term     uint64
+	Reply    []byte
 }
 
 // AppendRequest adds one request to a KindRequest message, or starts one if
 // dst is empty.
 func AppendRequest(dst []byte, it *RequestItem) []byte {
 	dst = begin(dst, KindRequest)
-	dst = binary.AppendUvarint(dst, it.ID)
+	dst = binary.AppendUvarint(dst, it.Sequence)
+	dst = binary.AppendUvarint(dst, it.Incarnation)
+	dst = binary.AppendUvarint(dst, it.Term)
 	dst = binary.AppendUvarint(dst, uint64(it.Partition))
 	dst = binary.AppendUvarint(dst, uint64(it.Slot))
 	dst = append(dst, it.DB, it.Proto, it.Flags)
-	dst = binary.AppendUvarint(dst, it.Incarnation)
-	dst = binary.AppendUvarint(dst, it.Sequence)
 	dst = binary.AppendUvarint(dst, uint64(len(it.Args)))
 	for _, a := range it.Args {
 		dst = appendBytes(dst, a)
@@ -51,9 +52,10 @@ func AppendRequest(dst []byte, it *RequestItem) []byte {
 // empty.
 func AppendReply(dst []byte, it *ReplyItem) []byte {
 	dst = begin(dst, KindReply)
-	dst = binary.AppendUvarint(dst, it.ID)
+	dst = binary.AppendUvarint(dst, it.Sequence)
 	dst = append(dst, it.Status)
 	dst = binary.AppendUvarint(dst, uint64(it.Leader))
+	dst = binary.AppendUvarint(dst, it.Term)
 	return appendBytes(dst, it.Reply)
 }
 
@@ -73,12 +75,12 @@ func (r *RequestReader) Next(it *RequestItem) (bool, error) {
 	if len(c.b) == 0 {
 		return false, nil
 	}
-	it.ID = c.uvarint()
+	it.Sequence = c.uvarint()
+	it.Incarnation = c.uvarint()
+	it.Term = c.uvarint()
 	it.Partition = base.PartitionID(c.u32())
 	it.Slot = base.Slot(c.upTo(base.NumSlots - 1))
 	it.DB, it.Proto, it.Flags = c.u8(), c.u8(), c.u8()
-	it.Incarnation = c.uvarint()
-	it.Sequence = c.uvarint()
 	n := c.count()
 	if cap(it.Args) < n {
 		it.Args = make([][]byte, 0, n)
@@ -110,9 +112,10 @@ func (r *ReplyReader) Next(it *ReplyItem) (bool, error) {
 	if len(c.b) == 0 {
 		return false, nil
 	}
-	it.ID = c.uvarint()
+	it.Sequence = c.uvarint()
 	it.Status = c.u8()
 	it.Leader = base.NodeID(c.uvarint())
+	it.Term = c.uvarint()
 	it.Reply = c.bytes()
 	if c.bad {
 		return false, malformed("reply item")

@@ -106,17 +106,17 @@ func sameRaft(t interface{ Fatalf(string, ...any) }, got, want []RaftItem) {
 
 func requestItems() []RequestItem {
 	return []RequestItem{
-		{ID: 1, Partition: 2, Slot: 16383, DB: 15, Proto: 3, Flags: 3, Incarnation: 7, Sequence: 1 << 33, Args: [][]byte{[]byte("SET"), []byte("k"), {}}},
-		{ID: 1 << 63, Proto: 2, Args: [][]byte{bytes.Repeat([]byte("v"), 300)}},
+		{Sequence: 1 << 33, Incarnation: 7, Term: 9, Partition: 2, Slot: 16383, DB: 15, Proto: 3, Flags: 3, Args: [][]byte{[]byte("SET"), []byte("k"), {}}},
+		{Sequence: 1 << 63, Proto: 2, Args: [][]byte{bytes.Repeat([]byte("v"), 300)}},
 		{Args: [][]byte{}},
 	}
 }
 
 func replyItems() []ReplyItem {
 	return []ReplyItem{
-		{ID: 1, Reply: []byte("+OK\r\n")},
-		{ID: 300, Status: 1, Leader: 3, Reply: []byte("-TRYAGAIN no leader\r\n")},
-		{ID: 0, Status: 255, Leader: 1 << 63, Reply: []byte{}},
+		{Sequence: 1, Reply: []byte("+OK\r\n")},
+		{Sequence: 300, Status: 1, Leader: 3, Term: 12, Reply: []byte("-TRYAGAIN no leader\r\n")},
+		{Sequence: 0, Status: 255, Leader: 1 << 63, Reply: []byte{}},
 	}
 }
 
@@ -299,7 +299,7 @@ func TestUnknownKindAndVersion(t *testing.T) {
 		{nil, ErrMalformed},
 		{[]byte{1}, ErrMalformed},
 		{[]byte{0, 1}, ErrUnknown},
-		{[]byte{6, 1}, ErrUnknown},
+		{[]byte{7, 1}, ErrUnknown},
 		{[]byte{1, 2}, ErrUnknown},
 		{[]byte{2, 1}, ErrMalformed}, // a request, opened as raft
 	} {
