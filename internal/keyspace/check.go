@@ -1,0 +1,138 @@
+package keyspace
+
+import (
+	"bytes"
+	"fmt"
+
+	"coterie/internal/base"
+	"coterie/internal/keys"
+	"coterie/internal/kv"
+)
+
+// Check reads all of a span and verifies the package's invariants: counters,
+// expiry index and elements agree with the records. It returns the first
+// disagreement. Its memory grows with the largest slot; it is for tests and
+// for an operator's check of a store.
+func Check(r kv.Reader, span base.Span) error {
+	lower, upper := keys.SpanBounds(span)
+	it := r.Iter(lower, upper)
+	defer it.Close()
+	c := newSlotCheck(base.Slot(span.Lo))
+	for it.Next() {
+		slot, ok := keys.SlotOf(it.Key())
+		if !ok {
+			return fmt.Errorf("key %x belongs to no slot", it.Key())
+		}
+		if slot != c.slot {
+			if err := c.finish(); err != nil {
+				return fmt.Errorf("slot %d: %w", c.slot, err)
+			}
+			c = newSlotCheck(slot)
+		}
+		if err := c.add(it.Key(), it.Value()); err != nil {
+			return fmt.Errorf("slot %d: %w", slot, err)
+		}
+	}
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("reading the span: %w", err)
+	}
+	if err := c.finish(); err != nil {
+		return fmt.Errorf("slot %d: %w", c.slot, err)
+	}
+	return nil
+}
+
+// slotCheck gathers what a slot's records ask for, and strikes out what it finds.
+type slotCheck struct {
+	slot     base.Slot
+	counters map[uint32]uint64 // what the counters say minus what was found
+	objects  map[uint64]uint64 // elements still missing
+	deadline map[string]bool   // expiry keys still missing
+	scratch  []byte
+}
+
+func newSlotCheck(slot base.Slot) *slotCheck {
+	return &slotCheck{
+		slot:     slot,
+		counters: map[uint32]uint64{},
+		objects:  map[uint64]uint64{},
+		deadline: map[string]bool{},
+	}
+}
+
+func (c *slotCheck) add(key, value []byte) error {
+	if _, gen, ok := keys.ParseCounterKey(key); ok {
+		n, ok := counterValue(value)
+		if !ok || n == 0 {
+			return fmt.Errorf("counter of generation %d has value %x", gen, value)
+		}
+		c.counters[gen] = n
+		return nil
+	}
+	if rec, ok := keys.ParseRecordKey(key); ok {
+		return c.record(key, rec, value)
+	}
+	if e, ok := keys.ParseElementKey(key); ok {
+		if keys.Hash48(e.Elem) != e.Hash {
+			return fmt.Errorf("element %q of object %d under the wrong hash", e.Elem, e.Object)
+		}
+		if c.objects[e.Object] == 0 {
+			return fmt.Errorf("element %q: no record expects it in object %d", e.Elem, e.Object)
+		}
+		c.objects[e.Object]--
+		return nil
+	}
+	if e, ok := keys.ParseExpiryKey(key); ok {
+		if !c.deadline[string(key)] {
+			return fmt.Errorf("expiry index holds %d for key %q of generation %d, which its record does not have", e.DeadlineMs, e.Key, e.Gen)
+		}
+		delete(c.deadline, string(key))
+		return nil
+	}
+	return fmt.Errorf("key %x is of no known kind", key)
+}
+
+func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
+	c.scratch = keys.RecordKey(c.scratch[:0], base.KeySlot(rec.Key), rec.Gen, rec.Key)
+	if !bytes.Equal(c.scratch, key) {
+		return fmt.Errorf("record of key %q is under the wrong slot or hash", rec.Key)
+	}
+	r, ok := ParseRecord(value)
+	if !ok {
+		return fmt.Errorf("record of key %q: malformed value %x", rec.Key, value)
+	}
+	if c.counters[rec.Gen] == 0 {
+		return fmt.Errorf("generation %d has more records than its counter says", rec.Gen)
+	}
+	c.counters[rec.Gen]--
+	if obj, ok := r.Object(); ok {
+		if _, twice := c.objects[obj.ID]; twice {
+			return fmt.Errorf("object %d belongs to two records", obj.ID)
+		}
+		if obj.Count == 0 {
+			return fmt.Errorf("record of key %q is an empty collection", rec.Key)
+		}
+		c.objects[obj.ID] = obj.Count
+	}
+	if r.ExpireAt != 0 {
+		c.deadline[string(keys.ExpiryKey(nil, c.slot, r.ExpireAt, rec.Gen, rec.Key))] = true
+	}
+	return nil
+}
+
+func (c *slotCheck) finish() error {
+	for gen, n := range c.counters {
+		if n != 0 {
+			return fmt.Errorf("generation %d: the counter says %d records more than there are", gen, n)
+		}
+	}
+	for id, n := range c.objects {
+		if n != 0 {
+			return fmt.Errorf("object %d: %d elements are missing", id, n)
+		}
+	}
+	for key := range c.deadline {
+		return fmt.Errorf("expiry index lacks %x", key)
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package keyspace
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Type is what a record holds. The numbers are part of the stored format.
+type Type byte
+
+const (
+	// None is the type of a record that is not there.
+	None   Type = 0x00
+	String Type = 0x01
+	Hash   Type = 0x02
+)
+
+// String is the type's name as TYPE shows it.
+func (t Type) String() string {
+	switch t {
+	case None:
+		return "none"
+	case String:
+		return "string"
+	case Hash:
+		return "hash"
+	}
+	return fmt.Sprintf("type-%#02x", byte(t))
+}
+
+// hasExpiry is set in a record's type byte when a deadline follows it.
+const hasExpiry = 0x80
+
+// Record is what is stored under a key: a type byte, whose high bit says that
+// an eight-byte deadline follows, and the body.
+type Record struct {
+	Type Type
+	// ExpireAt is the deadline in milliseconds since the Unix epoch; 0: none.
+	ExpireAt int64
+	// Body is the value in its type's own format. As Lookup returns it, it is
+	// valid until the end of the transaction and must not be changed.
+	Body []byte
+}
+
+// Exists says whether there is a record; the zero Record is none.
+func (r Record) Exists() bool { return r.Type != None }
+
+// AppendRecord appends the stored form of r.
+func AppendRecord(dst []byte, r Record) []byte {
+	if r.ExpireAt == 0 {
+		return append(append(dst, byte(r.Type)), r.Body...)
+	}
+	dst = append(dst, byte(r.Type)|hasExpiry)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.ExpireAt))
+	return append(dst, r.Body...)
+}
+
+// ParseRecord takes a stored record apart; Body is part of v, not a copy.
+func ParseRecord(v []byte) (r Record, ok bool) {
+	if len(v) == 0 || v[0]&^hasExpiry == 0 {
+		return Record{}, false
+	}
+	if v[0]&hasExpiry == 0 {
+		return Record{Type: Type(v[0]), Body: v[1:]}, true
+	}
+	if len(v) < 9 {
+		return Record{}, false
+	}
+	r = Record{Type: Type(v[0] &^ hasExpiry), ExpireAt: int64(binary.BigEndian.Uint64(v[1:])), Body: v[9:]}
+	return r, r.ExpireAt > 0
+}
+
+// mustRecord parses what this package stored. What it cannot parse is not
+// guessed at: the store verifies checksums, so this is a bug, and going on
+// would spread it.
+func mustRecord(v []byte) Record {
+	r, ok := ParseRecord(v)
+	if !ok {
+		panic(fmt.Sprintf("keyspace: malformed record of %d bytes", len(v)))
+	}
+	return r
+}
+
+// The first byte of a collection's body says where its elements are.
+const (
+	// Inline: in the rest of the body, in the type's own format.
+	Inline byte = 0x00
+	// Elements: under keys of their own. The body is an [Object].
+	Elements byte = 0x01
+)
+
+// Object names a collection's elements: slot|0x02|ID|… in the key's slot.
+type Object struct {
+	ID    uint64
+	Count uint64
+}
+
+const objectLen = 1 + 8 + 8
+
+// AppendObject appends the body of a collection with elements of its own.
+func AppendObject(dst []byte, o Object) []byte {
+	dst = append(dst, Elements)
+	dst = binary.BigEndian.AppendUint64(dst, o.ID)
+	return binary.BigEndian.AppendUint64(dst, o.Count)
+}
+
+// Object is the object that a record's body names; ok is false when the
+// record has no elements of its own.
+func (r Record) Object() (o Object, ok bool) {
+	if r.Type <= String || len(r.Body) < objectLen || r.Body[0] != Elements {
+		return Object{}, false
+	}
+	return Object{ID: binary.BigEndian.Uint64(r.Body[1:]), Count: binary.BigEndian.Uint64(r.Body[9:])}, true
+}

@@ -1,0 +1,253 @@
+package keyspace
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"coterie/internal/base"
+	"coterie/internal/keys"
+	"coterie/internal/kv"
+)
+
+// Limits bound what one command may build. A zero field stands for its default.
+type Limits struct {
+	MaxString int // bytes of a string value; default 512 MiB (Redis's proto-max-bulk-len)
+	MaxReply  int // bytes of a reply that grows with the data, such as that of KEYS; default 256 MiB
+}
+
+const (
+	defaultMaxString = 512 << 20
+	defaultMaxReply  = 256 << 20
+	// maxScratch is how many bytes of scratch memory a Space keeps from one command to the next.
+	maxScratch = 64 << 10
+)
+
+// Space is one namespace of one partition as one command sees it. Bind makes
+// it ready; its scratch memory is kept from one command to the next, so one
+// Space serves a whole loop. It is not for concurrent use.
+type Space struct {
+	Txn       kv.Txn
+	Partition base.PartitionID
+	Span      base.Span
+	DB        int // namespace, 0 … Namespaces-1
+	Limits    Limits
+
+	// Buf is scratch for a command that builds a value: use it from Buf[:0] and
+	// put the result back, so that its memory is used again.
+	Buf []byte
+
+	gens    Generations
+	flushed bool
+	now     int64
+
+	slot    base.Slot // of the key that rkey names
+	located bool
+	rkey    []byte // record key, scratch
+	xkey    []byte // counter, element or expiry key, scratch
+	enc     []byte // record, scratch
+}
+
+// Bind makes s the view of a namespace through txn. gens may be nil: then the
+// map of generations is read through txn. A caller that keeps it instead must
+// load it anew when Flushed says so, and whenever effects were thrown away.
+func (s *Space) Bind(txn kv.Txn, pid base.PartitionID, span base.Span, db int, gens *Generations) {
+	s.Txn, s.Partition, s.Span, s.DB = txn, pid, span, db
+	if gens != nil {
+		s.gens = *gens
+	} else {
+		s.gens = LoadGenerations(txn, pid)
+	}
+	s.now = txn.Now().Millis()
+	s.located, s.flushed = false, false
+	if s.Limits.MaxString == 0 {
+		s.Limits.MaxString = defaultMaxString
+	}
+	if s.Limits.MaxReply == 0 {
+		s.Limits.MaxReply = defaultMaxReply
+	}
+	for _, b := range []*[]byte{&s.Buf, &s.rkey, &s.xkey, &s.enc} {
+		if cap(*b) > maxScratch {
+			*b = nil
+		}
+	}
+}
+
+// Select turns s to another namespace of the same partition.
+func (s *Space) Select(db int) { s.DB, s.located = db, false }
+
+// Now is the transaction's time in milliseconds since the Unix epoch.
+func (s *Space) Now() int64 { return s.now }
+
+// Slot is the slot of a key.
+func (s *Space) Slot(key []byte) base.Slot {
+	s.locate(key)
+	return s.slot
+}
+
+// Owns says whether a key's slot is one of this partition's.
+func (s *Space) Owns(key []byte) bool { return s.Span.Contains(s.Slot(key)) }
+
+func (s *Space) gen() uint32 { return s.gens[s.DB] }
+
+// locate makes rkey the record key of key. A command asks for the same key
+// several times in a row; slot and hash are computed once.
+func (s *Space) locate(key []byte) {
+	if s.located && bytes.Equal(s.rkey[keys.RecordOverhead:], key) {
+		return
+	}
+	s.slot = base.KeySlot(key)
+	s.rkey = keys.RecordKey(s.rkey[:0], s.slot, s.gen(), key)
+	s.located = true
+}
+
+// Lookup returns the record of a key, or the zero Record. A key whose
+// deadline has passed is removed.
+func (s *Space) Lookup(key []byte) Record {
+	s.locate(key)
+	v, ok := s.Txn.Get(s.rkey)
+	if !ok {
+		return Record{}
+	}
+	r := mustRecord(v)
+	if s.expired(r) {
+		s.Remove(key, r)
+		return Record{}
+	}
+	return r
+}
+
+func (s *Space) expired(r Record) bool { return r.ExpireAt != 0 && r.ExpireAt <= s.now }
+
+// Put stores r in the place of old, which must be what Lookup returned for
+// this key. The elements of old go unless r names the same object. If r's
+// deadline has passed, the key is removed instead.
+func (s *Space) Put(key []byte, old, r Record) {
+	if s.expired(r) {
+		if old.Exists() {
+			s.Remove(key, old)
+		}
+		if obj, ok := r.Object(); ok && !names(old, obj) {
+			s.dropElements(s.Slot(key), obj)
+		}
+		return
+	}
+	s.locate(key)
+	s.enc = AppendRecord(s.enc[:0], r)
+	s.Txn.Set(s.rkey, s.enc)
+	if !old.Exists() {
+		s.addCount(s.slot, s.gen(), 1)
+	} else if obj, ok := old.Object(); ok && !names(r, obj) {
+		s.dropElements(s.slot, obj)
+	}
+	if old.ExpireAt == r.ExpireAt {
+		return
+	}
+	if old.ExpireAt != 0 {
+		s.unindex(s.slot, s.gen(), old.ExpireAt, key)
+	}
+	if r.ExpireAt != 0 {
+		s.xkey = keys.ExpiryKey(s.xkey[:0], s.slot, r.ExpireAt, s.gen(), key)
+		s.Txn.Set(s.xkey, nil)
+	}
+}
+
+// names says whether r is the record of obj.
+func names(r Record, obj Object) bool {
+	o, ok := r.Object()
+	return ok && o.ID == obj.ID
+}
+
+// SetExpiry gives a record another deadline, in milliseconds since the Unix
+// epoch; 0 takes it away. One that has passed removes the key.
+func (s *Space) SetExpiry(key []byte, old Record, at int64) {
+	r := old
+	r.ExpireAt = at
+	s.Put(key, old, r)
+}
+
+// Remove removes a key: its record, which must be what Lookup returned, its
+// elements, its entry in the expiry index, and one from the counter.
+func (s *Space) Remove(key []byte, old Record) {
+	s.detach(key, old)
+	if obj, ok := old.Object(); ok {
+		s.dropElements(s.slot, obj)
+	}
+}
+
+// detach removes a key but leaves its elements, for a record that moves.
+func (s *Space) detach(key []byte, old Record) {
+	s.locate(key)
+	s.Txn.Delete(s.rkey)
+	s.addCount(s.slot, s.gen(), -1)
+	if old.ExpireAt != 0 {
+		s.unindex(s.slot, s.gen(), old.ExpireAt, key)
+	}
+}
+
+// Move stores src's record under dst, in the place of dst's old record, with
+// its deadline. Within a slot that costs the same whatever the record's size;
+// to another slot the elements are copied.
+func (s *Space) Move(src []byte, r Record, dst []byte, old Record) {
+	from, to := s.Slot(src), s.Slot(dst)
+	if obj, ok := r.Object(); ok && from != to {
+		s.Put(dst, old, s.copied(r, obj, from, to))
+		s.Remove(src, r)
+		return
+	}
+	s.detach(src, r)
+	s.Put(dst, old, r)
+}
+
+// Copy stores a copy of r, the record of a key in slot from, under dst of
+// the selected namespace, in the place of dst's old record.
+func (s *Space) Copy(from base.Slot, r Record, dst []byte, old Record) {
+	if obj, ok := r.Object(); ok {
+		r = s.copied(r, obj, from, s.Slot(dst))
+	}
+	s.Put(dst, old, r)
+}
+
+// copied copies an object's elements, and returns a record that names the copy.
+func (s *Space) copied(r Record, obj Object, from, to base.Slot) Record {
+	lower, upper := keys.ElementBounds(from, obj.ID)
+	fresh := Object{ID: s.Txn.NewObjectID(), Count: obj.Count}
+	it := s.Txn.Iter(lower, upper)
+	defer it.Close()
+	for it.Next() {
+		s.xkey = keys.ElementPrefix(s.xkey[:0], to, fresh.ID)
+		s.xkey = append(s.xkey, it.Key()[len(lower):]...)
+		s.Txn.Set(s.xkey, it.Value())
+	}
+	r.Body = append(AppendObject(nil, fresh), r.Body[objectLen:]...)
+	return r
+}
+
+func (s *Space) unindex(slot base.Slot, gen uint32, at int64, key []byte) {
+	s.xkey = keys.ExpiryKey(s.xkey[:0], slot, at, gen, key)
+	s.Txn.Delete(s.xkey)
+}
+
+func (s *Space) addCount(slot base.Slot, gen uint32, delta int64) {
+	s.xkey = keys.CounterKey(s.xkey[:0], slot, gen)
+	addCounter(s.Txn, s.xkey, delta)
+}
+
+// addCounter changes a slot's counter. Zero is not stored, so an empty slot
+// holds nothing.
+func addCounter(txn kv.Txn, key []byte, delta int64) {
+	var n int64
+	if v, ok := txn.Get(key); ok && len(v) == 8 {
+		n = int64(binary.BigEndian.Uint64(v))
+	}
+	n += delta
+	if n < 0 && txn.Err() == nil {
+		panic("keyspace: a slot's counter would fall below zero")
+	}
+	if n <= 0 {
+		txn.Delete(key)
+		return
+	}
+	var v [8]byte
+	binary.BigEndian.PutUint64(v[:], uint64(n))
+	txn.Set(key, v[:])
+}

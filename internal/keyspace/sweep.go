@@ -1,0 +1,215 @@
+package keyspace
+
+import (
+	"encoding/binary"
+	"math"
+
+	"coterie/internal/base"
+	"coterie/internal/keys"
+	"coterie/internal/kv"
+)
+
+// Progress says how far a sweep came.
+type Progress struct {
+	// Next is the slot to go on with; at the span's Hi, the sweep is complete.
+	Next uint16
+	// Removed is the number of keys that this step removed.
+	Removed int
+}
+
+// SweepDead removes records that no namespace owns any more, with all that
+// belongs to them, from slot `from` on. It does about budget units of work: a
+// unit is a record removed or a generation of a slot looked into. A sweep over
+// the whole span is due after a flush, and once when a replica becomes leader.
+func SweepDead(txn kv.Txn, pid base.PartitionID, span base.Span, from uint16, budget int) Progress {
+	gens := LoadGenerations(txn, pid)
+	p := Progress{Next: max(from, span.Lo)}
+	_, upper := keys.SpanBounds(span)
+	if p.Next >= span.Hi {
+		return Progress{Next: span.Hi}
+	}
+	seek, _ := keys.ScanKey(nil, keys.CursorAtSlot(base.Slot(p.Next)), 0)
+	it := txn.Iter(seek, upper)
+	defer it.Close()
+	for ok := it.Next(); ok; {
+		slot, _ := keys.SlotOf(it.Key())
+		p.Next = uint16(slot)
+		if budget <= 0 {
+			return p
+		}
+		budget--
+		rec, isRecord := keys.ParseRecordKey(it.Key())
+		_, _, isCounter := keys.ParseCounterKey(it.Key())
+		switch {
+		case isRecord && !gens.live(rec.Gen):
+			var n int
+			n, ok = removeDead(txn, it, rec.Slot, rec.Gen, budget+1)
+			p.Removed += n
+			budget -= n - 1
+			continue
+		case isRecord:
+			seek = afterGeneration(seek[:0], slot, rec.Gen)
+		case isCounter: // a slot entered at its beginning
+			seek, _ = keys.ScanKey(seek[:0], keys.CursorAtSlot(slot), 0)
+		default: // behind the slot's records
+			seek = nextSlot(seek[:0], slot)
+		}
+		ok = it.SeekGE(seek)
+	}
+	p.Next = span.Hi
+	return p
+}
+
+// nextSlot is a place in front of the next slot's records, or behind all slots.
+func nextSlot(dst []byte, slot base.Slot) []byte {
+	if next, ok := keys.ScanKey(dst, keys.CursorAtSlot(slot+1), 0); ok {
+		return next
+	}
+	return append(dst, keys.CatalogPrefix)
+}
+
+// afterGeneration is the place behind a slot's records of one generation.
+func afterGeneration(dst []byte, slot base.Slot, gen uint32) []byte {
+	if gen == math.MaxUint32 {
+		lower, _ := keys.ExpiryBounds(slot, 0)
+		return append(dst, lower...)
+	}
+	dst, _ = keys.ScanKey(dst, keys.CursorAtSlot(slot), gen+1)
+	return dst
+}
+
+// removeDead removes up to n records of a dead generation, beginning with the
+// one that the iterator stands on, and leaves it on the first key that it did
+// not remove; more is false when there is none.
+func removeDead(txn kv.Txn, it kv.Iterator, slot base.Slot, gen uint32, n int) (removed int, more bool) {
+	first := append([]byte(nil), it.Key()...)
+	var last, scratch []byte
+	for more = true; more && removed < n; more = it.Next() {
+		rec, ok := keys.ParseRecordKey(it.Key())
+		if !ok || rec.Slot != slot || rec.Gen != gen {
+			break
+		}
+		r := mustRecord(it.Value())
+		if r.ExpireAt != 0 {
+			scratch = keys.ExpiryKey(scratch[:0], slot, r.ExpireAt, gen, rec.Key)
+			txn.Delete(scratch)
+		}
+		if obj, ok := r.Object(); ok {
+			dropElements(txn, slot, obj)
+		}
+		last = append(last[:0], it.Key()...)
+		removed++
+	}
+	if removed == 1 {
+		txn.Delete(first)
+	} else {
+		txn.DeleteRange(first, append(last, 0))
+	}
+	addCounter(txn, keys.CounterKey(scratch[:0], slot, gen), -int64(removed))
+	return removed, more
+}
+
+// SweepExpired removes keys whose deadline has passed, slot by slot from slot
+// `from` on, found through the expiry index. It does about budget units of
+// work: a unit is a key removed or a slot looked into.
+func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress {
+	p := Progress{Next: max(from, span.Lo)}
+	if p.Next >= span.Hi {
+		return Progress{Next: span.Hi}
+	}
+	now := txn.Now().Millis()
+	seek, _ := keys.ExpiryBounds(base.Slot(p.Next), now)
+	_, upper := keys.SpanBounds(span)
+	it := txn.Iter(seek, upper)
+	defer it.Close()
+	var scratch []byte
+	for ok := it.Next(); ok; budget-- {
+		slot, _ := keys.SlotOf(it.Key())
+		p.Next = uint16(slot)
+		if budget <= 0 {
+			return p
+		}
+		e, isExpiry := keys.ParseExpiryKey(it.Key())
+		if isExpiry && e.DeadlineMs <= now {
+			scratch = removeExpired(txn, it.Key(), e, scratch)
+			p.Removed++
+			ok = it.Next()
+			continue
+		}
+		if isExpiry { // the slot's other deadlines are later still
+			slot++
+		}
+		seek = keys.ExpiryKey(seek[:0], slot, 0, 0, nil)
+		ok = it.SeekGE(seek)
+	}
+	p.Next = span.Hi
+	return p
+}
+
+func removeExpired(txn kv.Txn, index []byte, e keys.Expiry, scratch []byte) []byte {
+	txn.Delete(index)
+	scratch = keys.RecordKey(scratch[:0], e.Slot, e.Gen, e.Key)
+	v, ok := txn.Get(scratch)
+	if !ok {
+		return scratch
+	}
+	r := mustRecord(v)
+	if r.ExpireAt != e.DeadlineMs {
+		return scratch
+	}
+	txn.Delete(scratch)
+	if obj, ok := r.Object(); ok {
+		dropElements(txn, e.Slot, obj)
+	}
+	scratch = keys.CounterKey(scratch[:0], e.Slot, e.Gen)
+	addCounter(txn, scratch, -1)
+	return scratch
+}
+
+// NextDeadline is the earliest deadline in a slot's expiry index; ok is false
+// when no key of the slot has one.
+func NextDeadline(r kv.Reader, slot base.Slot) (ms int64, ok bool) {
+	lower, upper := keys.ExpiryBounds(slot, math.MaxInt64)
+	it := r.Iter(lower, upper)
+	defer it.Close()
+	if !it.Next() {
+		return 0, false
+	}
+	e, ok := keys.ParseExpiryKey(it.Key())
+	return e.DeadlineMs, ok
+}
+
+// counterValue reads a stored counter.
+func counterValue(v []byte) (n uint64, ok bool) {
+	if len(v) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(v), true
+}
+
+// Sweeper goes round and round a partition's span in bounded steps. Its zero
+// value starts anew; losing it costs nothing but one more round.
+type Sweeper struct {
+	dead, expired uint16 // where each sweep goes on
+	clean         bool   // no dead generation was left when a sweep ended
+}
+
+// Restart makes the next steps look for dead generations again: after a flush.
+func (s *Sweeper) Restart() { s.dead, s.clean = 0, false }
+
+// Step does about budget units of work, and says whether work may be left
+// that should not wait: dead records, or a slot with expired keys that the
+// budget did not reach.
+func (s *Sweeper) Step(txn kv.Txn, pid base.PartitionID, span base.Span, budget int) (more bool) {
+	if !s.clean {
+		p := SweepDead(txn, pid, span, s.dead, budget)
+		s.dead, s.clean = p.Next, p.Next >= span.Hi
+	}
+	p := SweepExpired(txn, span, s.expired, budget)
+	s.expired = p.Next
+	atEnd := p.Next >= span.Hi
+	if atEnd {
+		s.expired = 0
+	}
+	return !s.clean || !atEnd
+}
