@@ -29,11 +29,13 @@
 // good: Options.OnFatal is told, and every later call returns ErrFailed. Where
 // Pebble would end the process with locks held (Logger.Fatalf), the goroutine is
 // parked instead, so that nothing is written after the fault, and so that the
-// owner decides how to end; after that Close leaves the database as it is, and
-// the directory stays locked until the process ends. A corrupt block is reported
+// owner decides how to end. Calls under way may then never return, Close leaves
+// the database as it is, and the directory stays locked until the process ends.
+// (A failed sync of the database's directory is a panic of Pebble's own, which
+// ends the process with a trace; within Open it is an error.) A corrupt block is reported
 // to OnFatal as a *CorruptionError, which says where; reads that meet it return
 // ErrCorrupt, and the rest stays readable.
 //
-// An idle store costs about ten wake-ups a second (Pebble's compaction
-// scheduler), too little CPU to measure.
+// An idle store costs ten wake-ups a second, of Pebble's compaction scheduler:
+// less than 0.1 % of a core.
 package statestore

@@ -30,7 +30,7 @@ func (v *view) Get(key, dst []byte) ([]byte, bool, error) {
 	if err := v.s.check(); err != nil {
 		return dst, false, err
 	}
-	return get(v.snap, key, dst)
+	return get(v.snap, &v.s.point, key, dst)
 }
 
 func (v *view) Iter(lower, upper []byte) (state.Iterator, error) {
