@@ -90,7 +90,7 @@ func Options() []Option {
 func nodeOptions() []Option {
 	return []Option{
 		{Name: "data-dir", Group: groupNode, Kind: Path, Default: "coterie-data",
-			Doc:   "directory that holds everything this node knows; an empty one founds a cluster, or joins one with join",
+			Doc:   "directory that holds everything this node knows; an empty one founds a cluster, or joins one when join is set",
 			field: func(n *Node) any { return &n.DataDir }},
 		{Name: "zone", Group: groupNode, Kind: Text,
 			Doc:   "failure zone of this node (rack, room, data center); copies are spread over zones",
