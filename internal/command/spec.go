@@ -57,6 +57,13 @@ type KeyRange struct {
 	First, Last, Step int
 }
 
+// KeySpec says how a command treats the keys of one range, in Redis's words:
+// "RO", "RW", "OW" or "RM", then any of "access", "update", "insert", "delete".
+type KeySpec struct {
+	Keys  KeyRange
+	Flags []string
+}
+
 // Arg documents one argument for COMMAND DOCS (what redis-cli's help and
 // hints read). Type is Redis's: "key", "string", "integer", "double",
 // "pattern", "unix-time", "pure-token", "oneof", "block".
@@ -87,6 +94,13 @@ type Spec struct {
 	Tips       []string
 	Sub        []Spec
 
+	// KeySpecs is needed where Keys and Flags do not say enough. When it is
+	// nil, there is one: all of Keys, read or updated as Flags say.
+	KeySpecs []KeySpec
+
+	// Full is the name with its container's, "object|encoding". NewTable sets it.
+	Full string
+
 	// Run evaluates the command. It validates before it writes.
 	Run func(*Ctx)
 }
@@ -96,4 +110,5 @@ type Ctx struct {
 	*keyspace.Space
 	Args [][]byte // name first
 	Out  *resp.Writer
+	Spec *Spec
 }

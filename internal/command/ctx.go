@@ -1,0 +1,67 @@
+package command
+
+import (
+	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
+)
+
+// Errors that many commands give, word for word as Redis does.
+const (
+	ErrSyntax     = "ERR syntax error"
+	ErrNotInteger = "ERR value is not an integer or out of range"
+	ErrNotFloat   = "ERR value is not a valid float"
+	ErrWrongType  = "WRONGTYPE Operation against a key holding the wrong kind of value"
+	ErrNoSuchKey  = "ERR no such key"
+	ErrTooLong    = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	ErrOverflow   = "ERR increment or decrement would overflow"
+	ErrNaN        = "ERR increment would produce NaN or Infinity"
+	// ErrReplyTooLarge has no counterpart in Redis, whose replies may grow without bound.
+	ErrReplyTooLarge = "ERR reply would exceed the maximum reply size"
+	// errMoved asks clients to send the same again: nothing was run.
+	errMoved = "TRYAGAIN a key of this request is not in this partition any more"
+)
+
+// Fail replies with an error; text is all of it.
+func (c *Ctx) Fail(text string) { c.Out.Error(text) }
+
+// ErrExpire is the error for a deadline that is not possible.
+func (c *Ctx) ErrExpire() string {
+	return "ERR invalid expire time in '" + c.Spec.Full + "' command"
+}
+
+// Typed looks a key up for a command on values of type t. When there is a
+// value of another type, it replies with the error, and ok is false. An absent
+// key is fine: the record is zero.
+func (c *Ctx) Typed(key []byte, t keyspace.Type) (r keyspace.Record, ok bool) {
+	r = c.Lookup(key)
+	if r.Type != t && r.Exists() {
+		c.Out.Error(ErrWrongType)
+		return r, false
+	}
+	return r, true
+}
+
+// Int reads argument i as an integer; when it is none, it replies with the
+// error, and ok is false.
+func (c *Ctx) Int(i int) (n int64, ok bool) {
+	if n, ok = number.ParseInt(c.Args[i]); !ok {
+		c.Out.Error(ErrNotInteger)
+	}
+	return n, ok
+}
+
+// Is says whether an argument is the given word, which is in upper case.
+func Is(arg []byte, upper string) bool {
+	if len(arg) != len(upper) {
+		return false
+	}
+	for i, b := range arg {
+		if 'a' <= b && b <= 'z' {
+			b -= 'a' - 'A'
+		}
+		if b != upper[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,96 @@
+package command
+
+import (
+	"coterie/internal/base"
+	"coterie/internal/keyspace"
+	"coterie/internal/kv"
+	"coterie/internal/resp"
+)
+
+// Evaluator runs commands for one loop, one after another. It keeps scratch
+// memory between them.
+type Evaluator struct {
+	table *Table
+	space keyspace.Space
+	out   resp.Writer
+	ctx   Ctx
+}
+
+// NewEvaluator returns an Evaluator of a table's commands.
+func NewEvaluator(t *Table, limits keyspace.Limits) *Evaluator {
+	e := &Evaluator{table: t}
+	e.space.Limits = limits
+	return e
+}
+
+// Call is one command for one partition.
+type Call struct {
+	Txn       kv.Txn
+	Partition base.PartitionID
+	Span      base.Span
+	DB        uint8
+	Proto     uint8
+	Args      [][]byte
+	// Generations may be the partition's map if the caller keeps it; nil: it
+	// is read. See keyspace.Space.Bind.
+	Generations *keyspace.Generations
+}
+
+// Evaluate runs a call and appends its reply. Names, arity and keys are
+// checked again, as the request may come from a node of another version or
+// with another idea of who owns what. flushed says that the map of generations
+// changed.
+func (e *Evaluator) Evaluate(call Call, reply []byte) (_ []byte, flushed bool) {
+	e.out.Buf, e.out.Proto = reply, int(call.Proto)
+	e.run(call)
+	reply = e.out.Buf
+	e.out.Buf = nil
+	e.ctx.Args = nil
+	return reply, e.space.Flushed()
+}
+
+func (e *Evaluator) run(call Call) {
+	e.space.Bind(call.Txn, call.Partition, call.Span, min(int(call.DB), keyspace.Namespaces-1), call.Generations)
+	if len(call.Args) == 0 {
+		e.out.Error("ERR empty command")
+		return
+	}
+	spec := e.table.Lookup(call.Args)
+	switch {
+	case spec == nil || spec.Run == nil:
+		e.out.Error(e.table.Unknown(call.Args))
+		return
+	case !spec.CheckArity(len(call.Args)):
+		e.out.Error(spec.ArityError())
+		return
+	case call.DB >= keyspace.Namespaces:
+		e.out.Error("ERR DB index is out of range")
+		return
+	}
+	if !e.ownsKeys(spec, call.Args) {
+		e.out.Error(errMoved)
+		return
+	}
+	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec}
+	spec.Run(&e.ctx)
+}
+
+// ownsKeys says whether all keys are in the partition's span. The first key
+// comes last, so that the handler finds it located.
+func (e *Evaluator) ownsKeys(spec *Spec, args [][]byte) bool {
+	k := spec.Keys
+	if k.First <= 0 {
+		return true
+	}
+	last := k.Last
+	if last < 0 {
+		last += len(args)
+	}
+	last = min(last, len(args)-1)
+	for i := last - (last-k.First)%k.Step; i >= k.First; i -= k.Step {
+		if !e.space.Owns(args[i]) {
+			return false
+		}
+	}
+	return true
+}
