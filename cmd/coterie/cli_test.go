@@ -38,7 +38,8 @@ func coterie(t *testing.T, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = []string{runAsProgram + "=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}
+	cmd.Env = []string{runAsProgram + "=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(),
+		"GORACE=atexit_sleep_ms=0"} // else a race-detecting process lingers for a second
 	return cmd
 }
 

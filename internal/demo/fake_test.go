@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 			return
 		}
 	}
+	// Without it each race-detecting process lingers for a second.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		fail(err)
+	}
 	os.Exit(m.Run())
 }
 

@@ -1,0 +1,39 @@
+# The commands of everyday work. `make help` lists them.
+
+BIN      := bin/coterie
+VERSION  ?=
+LDFLAGS  := $(if $(VERSION),-X coterie/internal/version.release=$(VERSION))
+FUZZTIME ?= 10s
+ARGS     ?=
+
+.PHONY: help build check test race fuzz bench demo docs clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## build bin/coterie (VERSION=1.2.3 names a release)
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/coterie
+
+check: ## formatting, go vet, staticcheck
+	@scripts/check
+
+test: ## every test
+	go test -timeout 10m ./...
+
+race: ## every test under the race detector
+	go test -race -timeout 30m ./...
+
+fuzz: ## every fuzz target for FUZZTIME each (10s)
+	@scripts/fuzz $(FUZZTIME)
+
+bench: build ## measure a running server: make bench ARGS="--addr 127.0.0.1:7001"
+	$(BIN) bench $(ARGS)
+
+demo: build ## three nodes on this machine
+	@$(BIN) demo $(ARGS)
+
+docs: build ## write the generated pages anew
+	$(BIN) config docs > docs/configuration.md
+
+clean: ## remove what was built
+	rm -rf bin
