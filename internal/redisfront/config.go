@@ -1,0 +1,238 @@
+package redisfront
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// setting is one parameter of CONFIG GET.
+type setting struct {
+	value string
+	// set changes it; nil if it cannot be changed. It returns an error text.
+	set func(value string) string
+}
+
+// settings are what CONFIG knows: parameters that tools read, answered with
+// what is true here, and parameters that only choose between encodings, which
+// do not exist here and may be set to anything.
+type settings struct {
+	mu struct {
+		sync.Mutex
+		byName map[string]*setting
+	}
+}
+
+// fixedSettings are true here and cannot be changed.
+var fixedSettings = map[string]string{
+	"save": "", "appendonly": "yes", "appendfsync": "always", "dir": ".", "dbfilename": "",
+	"maxmemory": "0", "maxmemory-policy": "noeviction", "maxmemory-clients": "0",
+	"databases": "16", "timeout": "0", "tcp-keepalive": "15", "requirepass": "",
+	"activedefrag": "no", "lazyfree-lazy-user-del": "yes", "lazyfree-lazy-user-flush": "yes", "lazyfree-lazy-expire": "yes",
+	"notify-keyspace-events": "", "replica-read-only": "no", "repl-diskless-sync": "yes", "min-replicas-to-write": "0",
+	"latency-tracking": "yes", "latency-tracking-info-percentiles": "50 99 99.9", "io-threads": "1",
+	"protected-mode": "no", "supervised": "no", "daemonize": "no", "loglevel": "notice", "logfile": "",
+	"stop-writes-on-bgsave-error": "yes", "rdbcompression": "yes", "rdbchecksum": "yes",
+	"cluster-require-full-coverage": "no", "cluster-node-timeout": "1000", "cluster-allow-reads-when-down": "no",
+	"unixsocket": "", "maxmemory-samples": "5", "latency-monitor-threshold": "0", "hz": "10",
+}
+
+// freeSettings change nothing that a client could see here, so that they may
+// be set: scripts and test suites set them without need.
+var freeSettings = map[string]string{
+	"hash-max-listpack-entries": "128", "hash-max-listpack-value": "64",
+	"hash-max-ziplist-entries": "128", "hash-max-ziplist-value": "64",
+	"list-max-listpack-size": "-2", "list-max-ziplist-size": "-2", "list-compress-depth": "0",
+	"set-max-intset-entries": "512", "set-max-listpack-entries": "128", "set-max-listpack-value": "64",
+	"zset-max-listpack-entries": "128", "zset-max-listpack-value": "64",
+	"zset-max-ziplist-entries": "128", "zset-max-ziplist-value": "64",
+	"hll-sparse-max-bytes": "3000", "stream-node-max-bytes": "4096", "stream-node-max-entries": "100",
+	"activerehashing": "yes", "lua-time-limit": "5000", "busy-reply-threshold": "5000",
+	"active-expire-effort": "1", "lfu-log-factor": "10", "lfu-decay-time": "1",
+}
+
+func (c *settings) init(f *Front) {
+	c.mu.byName = make(map[string]*setting)
+	fixed := func(name, value string) { c.mu.byName[name] = &setting{value: value} }
+	for name, value := range fixedSettings {
+		fixed(name, value)
+	}
+	for name, value := range freeSettings {
+		c.mu.byName[name] = &setting{value: value, set: func(string) string { return "" }}
+	}
+	limits := &f.opts.Limits
+	fixed("maxclients", strconv.Itoa(limits.Connections))
+	bulk := limits.Request.MaxBulk
+	if bulk <= 0 {
+		bulk = 512 << 20
+	}
+	fixed("proto-max-bulk-len", strconv.Itoa(bulk))
+	fixed("client-output-buffer-limit", "normal "+strconv.FormatInt(limits.OutputBuffer, 10)+" 0 0")
+	fixed("max-request-memory", strconv.FormatInt(limits.RequestMemory, 10))
+	for name, value := range f.opts.Settings {
+		fixed(strings.ToLower(name), value)
+	}
+	c.mu.byName["slowlog-log-slower-than"] = &setting{
+		value: strconv.FormatInt(f.slow.threshold.Load()/1000, 10),
+		set: func(value string) string {
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil || n < -1 || n > int64(time.Hour/time.Microsecond) {
+				return "argument must be between -1 and 3600000000 inclusive"
+			}
+			f.slow.threshold.Store(n * 1000)
+			return ""
+		},
+	}
+	c.mu.byName["slowlog-max-len"] = &setting{
+		value: "128",
+		set: func(value string) string {
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 0 || n > 10_000 {
+				return "argument must be between 0 and 10000 inclusive"
+			}
+			f.slow.setLimit(n)
+			return ""
+		},
+	}
+}
+
+func configGet(s *session, args [][]byte) {
+	c := &s.f.settings
+	c.mu.Lock()
+	found := make(map[string]string)
+	for _, a := range args[2:] {
+		pattern := strings.ToLower(string(a))
+		if p := c.mu.byName[pattern]; p != nil {
+			found[pattern] = p.value
+			continue
+		}
+		for name, p := range c.mu.byName {
+			if globMatch(pattern, name) {
+				found[name] = p.value
+			}
+		}
+	}
+	c.mu.Unlock()
+	names := make([]string, 0, len(found))
+	for n := range found {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	s.rw.Map(len(names))
+	for _, n := range names {
+		s.rw.BulkString(n)
+		s.rw.BulkString(found[n])
+	}
+}
+
+func configSet(s *session, args [][]byte) {
+	if len(args)%2 != 0 {
+		s.rw.Error(errSyntax)
+		return
+	}
+	c := &s.f.settings
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(clip(args[i])))
+		p := c.mu.byName[name]
+		if p == nil {
+			s.rw.Error("ERR Unknown option or number of arguments for CONFIG SET - '" + name + "'")
+			return
+		}
+		if value := string(args[i+1]); p.set == nil && value != p.value {
+			s.rw.Error("ERR CONFIG SET failed (possibly related to argument '" + name + "') - can't be set here: see the node's own configuration")
+			return
+		}
+	}
+	for i := 2; i < len(args); i += 2 {
+		name, value := strings.ToLower(string(args[i])), string(args[i+1])
+		p := c.mu.byName[name]
+		if p.set == nil || len(value) > quoteMax {
+			continue
+		}
+		if text := p.set(value); text != "" {
+			s.rw.Error("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + text)
+			return
+		}
+		p.value = value
+	}
+	s.rw.Simple("OK")
+}
+
+func configResetstat(s *session, _ [][]byte) {
+	s.f.resetStats()
+	s.rw.Simple("OK")
+}
+
+func configRewrite(s *session, _ [][]byte) {
+	s.rw.Error("ERR The server is running without a config file")
+}
+
+// globMatch is Redis's pattern matching: * ? [a-z] [^a] and \ to quote. It
+// goes back to the last star only, so its time is bounded by the product of
+// the lengths.
+func globMatch(pattern, text string) bool {
+	afterStar, resume := "", ""
+	star := false
+	for {
+		if strings.HasPrefix(pattern, "*") {
+			star, afterStar, resume = true, pattern[1:], text
+			pattern = afterStar
+			continue
+		}
+		if pattern == "" && text == "" {
+			return true
+		}
+		if pattern != "" && text != "" {
+			if rest, ok := globOne(pattern, text[0]); ok {
+				pattern, text = rest, text[1:]
+				continue
+			}
+		}
+		if !star || resume == "" {
+			return false
+		}
+		resume = resume[1:]
+		pattern, text = afterStar, resume
+	}
+}
+
+// globOne matches one byte with the pattern's first element, which is no
+// star.
+func globOne(pattern string, c byte) (rest string, ok bool) {
+	switch {
+	case pattern[0] == '?':
+		return pattern[1:], true
+	case pattern[0] == '[':
+		return globClass(pattern[1:], c)
+	case pattern[0] == '\\' && len(pattern) > 1:
+		pattern = pattern[1:]
+	}
+	return pattern[1:], pattern[0] == c
+}
+
+// globClass matches one byte against a class; pattern begins behind its '['.
+func globClass(pattern string, c byte) (rest string, ok bool) {
+	not := strings.HasPrefix(pattern, "^")
+	if not {
+		pattern = pattern[1:]
+	}
+	for pattern != "" && pattern[0] != ']' {
+		switch {
+		case pattern[0] == '\\' && len(pattern) > 1:
+			ok = ok || pattern[1] == c
+			pattern = pattern[2:]
+		case len(pattern) > 2 && pattern[1] == '-':
+			lo, hi := min(pattern[0], pattern[2]), max(pattern[0], pattern[2])
+			ok = ok || lo <= c && c <= hi
+			pattern = pattern[3:]
+		default:
+			ok = ok || pattern[0] == c
+			pattern = pattern[1:]
+		}
+	}
+	return strings.TrimPrefix(pattern, "]"), ok != not
+}

@@ -1,0 +1,166 @@
+package redisfront
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// replyMode is what CLIENT REPLY set.
+type replyMode uint8
+
+const (
+	replyOn   replyMode = iota
+	replyOff            // no replies until CLIENT REPLY ON
+	replyNext           // the command that just ran was CLIENT REPLY SKIP: the next one is silent
+	replySkip           // this command is silent
+)
+
+// execute runs one command: it answers it, or puts it into the batch.
+func (s *session) execute(o *op) {
+	if s.silence == replyNext {
+		s.silence = replySkip
+	}
+	args := o.args
+	e := s.find(args)
+	if e != nil {
+		s.commands.Store(s.commands.Load() + 1)
+		if s.lastCmd.Load() != e {
+			s.lastCmd.Store(e)
+		}
+		o.cmd = e
+		if s.f.monitors.Load() > 0 {
+			s.f.feedMonitors(s, e, args)
+		}
+		switch {
+		case e.local != nil:
+			s.runLocal(e, args)
+		case e.route != nil:
+			e.route(s, o)
+		default:
+			s.route(o)
+		}
+	}
+	if s.silence == replySkip {
+		s.silence = replyOn
+	}
+}
+
+// find looks a command up and checks what needs no handler: that it exists,
+// and its number of arguments. When it returns nil, it has replied.
+func (s *session) find(args [][]byte) *entry {
+	if s.lastEntry != nil && string(args[0]) == s.lastName {
+		if s.lastEntry.arityOK(len(args)) {
+			return s.lastEntry
+		}
+	}
+	e := s.f.table.lookup(args[0])
+	if e == nil {
+		s.refuse(nil, unknownCommand(args))
+		return nil
+	}
+	if len(e.subs) > 0 && len(args) > 1 {
+		sub := e.sub(args[1])
+		if sub == nil {
+			s.refuse(e, unknownSubcommand(e, args[1]))
+			return nil
+		}
+		e = sub
+	} else if e.subs == nil && e.words == 1 {
+		if len(s.lastName) != len(args[0]) || s.lastName != string(args[0]) {
+			s.lastName = string(args[0])
+		}
+		s.lastEntry = e
+	}
+	if !e.arityOK(len(args)) {
+		s.refuse(e, "ERR wrong number of arguments for '"+e.full+"' command")
+		return nil
+	}
+	return e
+}
+
+// refuse answers a command that does not run.
+func (s *session) refuse(e *entry, text string) {
+	if e != nil {
+		e.stats.rejected.Add(1)
+	}
+	s.f.countError(text)
+	w := s.beginReply()
+	start := len(w.Buf)
+	w.Error(text)
+	if s.silence != replyOn {
+		w.Buf = w.Buf[:start]
+	}
+	s.endReply()
+}
+
+// runLocal answers a command in place.
+func (s *session) runLocal(e *entry, args [][]byte) {
+	w := s.beginReply()
+	w.Proto = int(s.proto.Load())
+	start := len(w.Buf)
+	began := int64(0)
+	if !e.fast {
+		began = s.f.nanos()
+	}
+	e.local(s, args)
+	took := int64(1000)
+	if !e.fast {
+		took = s.f.nanos() - began
+	}
+	failed := len(w.Buf) > start && w.Buf[start] == '-'
+	if failed {
+		s.f.countErrorReply(w.Buf[start:])
+	}
+	e.stats.record(took, failed)
+	if s.silence != replyOn {
+		w.Buf = w.Buf[:start]
+	}
+	s.endReply()
+}
+
+// quoteMax is how many bytes of a client's own words an error repeats.
+const quoteMax = 128
+
+func unknownCommand(args [][]byte) string {
+	var b strings.Builder
+	b.WriteString("ERR unknown command '")
+	b.Write(clip(args[0]))
+	b.WriteString("', with args beginning with: ")
+	rest := quoteMax
+	for _, a := range args[1:] {
+		if rest <= 0 {
+			break
+		}
+		a = a[:min(len(a), rest)]
+		b.WriteByte('\'')
+		b.Write(a)
+		b.WriteString("' ")
+		rest -= len(a) + 3
+	}
+	return b.String()
+}
+
+func clip(p []byte) []byte { return p[:min(len(p), quoteMax)] }
+
+func unknownSubcommand(e *entry, word []byte) string {
+	return "ERR unknown subcommand '" + string(clip(word)) + "'. Try " + strings.ToUpper(e.full) + " HELP."
+}
+
+const (
+	errSyntax     = "ERR syntax error"
+	errNotInteger = "ERR value is not an integer or out of range"
+)
+
+// parseInt reads an argument as a decimal integer, as strictly as Redis.
+func parseInt(p []byte) (int64, bool) {
+	if len(p) == 0 || len(p) > 20 || p[0] == '+' || len(p) > 1 && p[0] == '0' || bytes.HasPrefix(p, []byte("-0")) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(p), 10, 64)
+	return n, err == nil
+}
+
+func is(arg []byte, word string) bool {
+	return len(arg) == len(word) && strings.EqualFold(string(arg), word)
+}

@@ -1,0 +1,351 @@
+package redisfront
+
+import (
+	"math/rand/v2"
+	"strconv"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/keys"
+	"coterie/internal/partition"
+	"coterie/internal/resp"
+)
+
+// fan is a command that was divided over partitions: one part for each, and a
+// way to make one reply of theirs.
+type fan struct {
+	o     *op
+	parts []part
+	left  int // parts not yet complete; guarded by the session's mu
+	merge func(w *resp.Writer, f *fan)
+	// proto is the version to write the merged reply in.
+	proto int
+	// lenient fans leave it to merge what a part's error means.
+	lenient bool
+}
+
+// part is one partition's share.
+type part struct {
+	req   partition.Request
+	f     *fan
+	keys  []int // which of the command's keys these are, in order
+	reply []byte
+}
+
+var _ partition.Sink = (*part)(nil)
+
+// Complete is called by the router when the part's request has ended.
+func (p *part) Complete(r *partition.Request) {
+	f, s := p.f, p.f.o.s
+	p.reply = answer(s, r)
+	s.mu.Lock()
+	f.left--
+	last := f.left == 0
+	s.mu.Unlock()
+	if last {
+		s.finish(f.o, f.result())
+	}
+}
+
+// result is the one reply: the first part's error if there is one, else what
+// the parts' replies merge to.
+func (f *fan) result() []byte {
+	for i := range f.parts {
+		if r := f.parts[i].reply; !f.lenient && len(r) > 0 && r[0] == '-' {
+			return r
+		}
+	}
+	w := resp.Writer{Proto: f.proto}
+	f.merge(&w, f)
+	return w.Buf
+}
+
+// launch submits a divided command. Without parts its reply is made at once.
+func (s *session) launch(o *op, f *fan) {
+	f.o, f.left, f.proto = o, len(f.parts), int(s.proto.Load())
+	if f.left == 0 {
+		w := s.beginReply()
+		w.Proto = f.proto
+		start := len(w.Buf)
+		f.merge(w, f)
+		o.cmd.stats.record(s.f.nanos()-s.now, false)
+		if s.silence != replyOn {
+			w.Buf = w.Buf[:start]
+		}
+		s.endReply()
+		return
+	}
+	o.fan = f
+	for i := range f.parts {
+		s.reqs = append(s.reqs, &f.parts[i].req)
+	}
+	s.enqueue(o)
+}
+
+// divide sends each partition the keys it owns, with what belongs to them.
+func (s *session) divide(o *op) {
+	spec := o.cmd.spec
+	merge := mergeKeyed(spec.Fan)
+	if merge == nil {
+		s.refuse(o.cmd, errCrossPartition)
+		return
+	}
+	first, step := spec.Keys.First, max(spec.Keys.Step, 1)
+	last := spec.Keys.Last
+	if last < 0 {
+		last += len(o.args)
+	}
+	if (last-first+1)%step != 0 {
+		if spec.Fan == command.FanOK || last+step > len(o.args) {
+			s.refuse(o.cmd, "ERR wrong number of arguments for '"+o.cmd.full+"' command")
+			return
+		}
+	}
+	var order []base.PartitionID // of the parts
+	byID := make(map[base.PartitionID]*part)
+	var shares []*part
+	for i, n := first, 0; i <= last; i, n = i+step, n+1 {
+		slot := base.KeySlot(o.args[i])
+		p := s.dir.BySlot(slot)
+		if p == nil {
+			s.refuse(o.cmd, errNoOwner)
+			return
+		}
+		share := byID[p.ID]
+		if share == nil {
+			share = &part{}
+			s.fill(&share.req, nil, o.cmd)
+			share.req.Partition, share.req.Slot = p.ID, slot
+			share.req.Args = append(share.req.Args, o.args[:first]...)
+			byID[p.ID] = share
+			order = append(order, p.ID)
+			shares = append(shares, share)
+		}
+		share.keys = append(share.keys, n)
+		share.req.Args = append(share.req.Args, o.args[i:min(i+step, len(o.args))]...)
+	}
+	tail := o.args[min(last+step, len(o.args)):]
+	f := &fan{parts: make([]part, len(order)), merge: merge}
+	for i, share := range shares {
+		f.parts[i] = *share
+		p := &f.parts[i]
+		p.f, p.req.Sink = f, p
+		p.req.Args = append(p.req.Args, tail...)
+	}
+	s.launch(o, f)
+}
+
+// scope are the partitions that a command about a whole database speaks of:
+// all of them, or on the cluster listener those that this node leads.
+func (s *session) scope() []Partition {
+	if s.cluster {
+		return s.directory().ledBy(s.directory().Self)
+	}
+	return s.directory().Partitions()
+}
+
+// whole makes the part that asks one partition as a whole.
+func (s *session) whole(p *part, f *fan, e *entry, id base.PartitionID, args [][]byte) {
+	s.fill(&p.req, p, e)
+	p.f = f
+	p.req.Flags |= partition.Whole
+	p.req.Partition, p.req.Slot = id, 0
+	p.req.Args = args
+}
+
+// everywhere asks every partition in scope the same.
+func (s *session) everywhere(o *op, args [][]byte, merge func(*resp.Writer, *fan)) {
+	scope := s.scope()
+	f := &fan{parts: make([]part, len(scope)), merge: merge}
+	for i := range scope {
+		s.whole(&f.parts[i], f, o.cmd, scope[i].ID, args)
+	}
+	s.launch(o, f)
+}
+
+// routeWhole brings a command about a whole database to its partitions.
+func (s *session) routeWhole(o *op) {
+	switch o.cmd.spec.Fan {
+	case command.FanAllSum:
+		s.everywhere(o, o.args, mergeSum)
+	case command.FanAllOK:
+		s.everywhere(o, o.args, mergeOK)
+	case command.FanAllConcat:
+		s.everywhere(o, o.args, mergeConcat)
+	case command.FanAny:
+		s.everywhere(o, o.args, mergeAny)
+	case command.FanScan:
+		s.scan(o)
+	default:
+		s.refuse(o.cmd, "ERR internal: no way to divide '"+o.cmd.full+"'")
+	}
+}
+
+// scan sends SCAN to the partition that its cursor lies in. When that one is
+// finished, the reply's cursor is the beginning of the next.
+func (s *session) scan(o *op) {
+	at, err := strconv.ParseUint(string(o.args[1]), 10, 64)
+	if err != nil {
+		s.refuse(o.cmd, "ERR invalid cursor")
+		return
+	}
+	slot, ok := keys.Cursor(at).Slot()
+	scope := s.scope()
+	for i := range scope {
+		if !ok || scope[i].Span.Hi <= uint16(slot) {
+			continue
+		}
+		next := uint64(0)
+		if i+1 < len(scope) {
+			next = uint64(keys.CursorAtSlot(base.Slot(scope[i+1].Span.Lo)))
+		}
+		args := o.args
+		if scope[i].Span.Lo > uint16(slot) {
+			at = uint64(keys.CursorAtSlot(base.Slot(scope[i].Span.Lo)))
+			args = append([][]byte{o.args[0], strconv.AppendUint(nil, at, 10)}, o.args[2:]...)
+		}
+		f := &fan{parts: make([]part, 1)}
+		f.merge = func(w *resp.Writer, f *fan) { mergeScan(w, f.parts[0].reply, next) }
+		s.whole(&f.parts[0], f, o.cmd, scope[i].ID, args)
+		s.launch(o, f)
+		return
+	}
+	s.launch(o, &fan{merge: func(w *resp.Writer, _ *fan) {
+		w.Array(2)
+		w.BulkString("0")
+		w.Array(0)
+	}})
+}
+
+// mergeScan copies a SCAN reply; a final cursor is replaced by next.
+func mergeScan(w *resp.Writer, reply []byte, next uint64) {
+	const final = "*2\r\n$1\r\n0\r\n"
+	if next == 0 || len(reply) < len(final) || string(reply[:len(final)]) != final {
+		w.Raw(reply)
+		return
+	}
+	w.Array(2)
+	w.BulkString(strconv.FormatUint(next, 10))
+	w.Raw(reply[len(final):])
+}
+
+// mergeKeyed is how the replies to a command over keys become one; nil if the
+// command cannot be divided.
+func mergeKeyed(f command.Fan) func(*resp.Writer, *fan) {
+	switch f {
+	case command.FanSum:
+		return mergeSum
+	case command.FanGather:
+		return mergeGather
+	case command.FanOK:
+		return mergeOK
+	default:
+		return nil
+	}
+}
+
+const errMerge = "ERR internal: a partition's reply has an unexpected form"
+
+func mergeSum(w *resp.Writer, f *fan) {
+	sum := int64(0)
+	for i := range f.parts {
+		n, ok := intReply(f.parts[i].reply)
+		if !ok {
+			w.Error(errMerge)
+			return
+		}
+		sum += n
+	}
+	w.Int(sum)
+}
+
+// intReply reads ":n\r\n".
+func intReply(r []byte) (int64, bool) {
+	if len(r) < 4 || r[0] != ':' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(r[1:len(r)-2]), 10, 64)
+	return n, err == nil
+}
+
+func mergeOK(w *resp.Writer, f *fan) { w.Simple("OK") }
+
+// arrayReply takes the header off an array.
+func arrayReply(r []byte) (n int, rest []byte, ok bool) {
+	if len(r) < 4 || r[0] != '*' && r[0] != '~' {
+		return 0, nil, false
+	}
+	for i := 1; i < len(r)-1; i++ {
+		if r[i] == '\r' {
+			n, err := strconv.Atoi(string(r[1:i]))
+			return n, r[i+2:], err == nil && n >= 0
+		}
+	}
+	return 0, nil, false
+}
+
+// mergeGather puts the elements of the parts' arrays at the places of their
+// keys.
+func mergeGather(w *resp.Writer, f *fan) {
+	total := 0
+	for i := range f.parts {
+		total += len(f.parts[i].keys)
+	}
+	elems := make([][]byte, total)
+	for i := range f.parts {
+		p := &f.parts[i]
+		n, rest, ok := arrayReply(p.reply)
+		if !ok || n != len(p.keys) {
+			w.Error(errMerge)
+			return
+		}
+		for _, k := range p.keys {
+			size, err := resp.SkipReply(rest)
+			if err != nil || size == 0 {
+				w.Error(errMerge)
+				return
+			}
+			elems[k], rest = rest[:size], rest[size:]
+		}
+	}
+	w.Array(total)
+	for _, e := range elems {
+		w.Raw(e)
+	}
+}
+
+func mergeConcat(w *resp.Writer, f *fan) {
+	total := 0
+	for i := range f.parts {
+		n, rest, ok := arrayReply(f.parts[i].reply)
+		if !ok {
+			w.Error(errMerge)
+			return
+		}
+		total += n
+		f.parts[i].reply = rest
+	}
+	w.Array(total)
+	for i := range f.parts {
+		w.Raw(f.parts[i].reply)
+	}
+}
+
+// mergeAny takes one of the replies that are not null.
+func mergeAny(w *resp.Writer, f *fan) {
+	var found [][]byte
+	for i := range f.parts {
+		if r := f.parts[i].reply; !isNull(r) {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		w.Null()
+		return
+	}
+	w.Raw(found[rand.IntN(len(found))])
+}
+
+func isNull(r []byte) bool {
+	return len(r) == 0 || r[0] == '_' || len(r) >= 3 && (r[0] == '$' || r[0] == '*') && r[1] == '-'
+}

@@ -1,0 +1,118 @@
+package redisfront
+
+import (
+	"fmt"
+	"strconv"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/partition"
+)
+
+const (
+	errCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot"
+	// The standalone listener takes any keys in one command once transactions
+	// span partitions; until then this says what to do.
+	errCrossPartition = errCrossSlot + ": they are in different partitions, and this command works in one only; give the keys a common {hash tag}"
+	errNoOwner        = "CLUSTERDOWN Hash slot not served"
+)
+
+// directory is the directory as of this read.
+func (s *session) directory() *Directory {
+	if s.dir == nil {
+		s.dir = s.f.router.Directory()
+	}
+	return s.dir
+}
+
+// route brings a command to the partitions of its keys.
+func (s *session) route(o *op) {
+	spec := o.cmd.spec
+	if spec.Fan >= command.FanAllSum {
+		s.routeWhole(o)
+		return
+	}
+	k, n := spec.Keys, len(o.args)
+	if k.First == 0 || k.First >= n {
+		s.refuse(o.cmd, "ERR the command '"+o.cmd.full+"' names no key")
+		return
+	}
+	last := k.Last
+	if last < 0 {
+		last += n
+	}
+	limit := s.f.opts.Limits.KeyBytes
+	if len(o.args[k.First]) > limit {
+		s.refuseKey(o.cmd)
+		return
+	}
+	slot := base.KeySlot(o.args[k.First])
+	p := s.directory().BySlot(slot)
+	if last > k.First {
+		step := max(k.Step, 1)
+		for i := k.First + step; i <= last && i < n; i += step {
+			if len(o.args[i]) > limit {
+				s.refuseKey(o.cmd)
+				return
+			}
+			other := base.KeySlot(o.args[i])
+			if other == slot {
+				continue
+			}
+			if s.cluster {
+				s.refuse(o.cmd, errCrossSlot)
+				return
+			}
+			if s.dir.BySlot(other) != p {
+				s.divide(o)
+				return
+			}
+		}
+	}
+	if p == nil {
+		s.refuse(o.cmd, errNoOwner)
+		return
+	}
+	if s.cluster && p.Leader != s.dir.Self && s.moved(o.cmd, slot, p) {
+		return
+	}
+	s.request(o, p.ID, slot)
+}
+
+func (s *session) refuseKey(e *entry) {
+	s.refuse(e, fmt.Sprintf("ERR key is longer than the limit of %d bytes", s.f.opts.Limits.KeyBytes))
+}
+
+// moved redirects a client of the cluster listener to a slot's leader. It
+// returns false when the leader is not known, or is nowhere a client of a
+// cluster listener could go: the node then does the work itself.
+func (s *session) moved(e *entry, slot base.Slot, p *Partition) bool {
+	leader := s.dir.Node(p.Leader)
+	if leader == nil || leader.Cluster == "" {
+		return false
+	}
+	s.refuse(e, "MOVED "+strconv.Itoa(int(slot))+" "+leader.Cluster)
+	return true
+}
+
+// request puts an op into the batch, with its one request.
+func (s *session) request(o *op, p base.PartitionID, slot base.Slot) {
+	s.fill(&o.req, o, o.cmd)
+	o.req.Partition, o.req.Slot = p, slot
+	o.req.Args = o.args
+	s.reqs = append(s.reqs, &o.req)
+	s.enqueue(o)
+}
+
+// fill sets what is the same for all requests of a command.
+func (s *session) fill(r *partition.Request, sink partition.Sink, e *entry) {
+	r.DB = uint8(s.db.Load())
+	r.Proto = uint8(s.proto.Load())
+	r.Flags = 0
+	if e.spec.Flags&command.Write != 0 {
+		r.Flags = partition.Write
+	}
+	r.Sink = sink
+	r.Origin = base.Origin{}
+	r.Status, r.Leader = partition.Done, 0
+}

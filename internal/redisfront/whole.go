@@ -1,0 +1,89 @@
+package redisfront
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"coterie/internal/resp"
+)
+
+// internalRoutes are evaluated commands that reach partitions in a way of
+// their own.
+var internalRoutes = map[string]func(*session, *op){
+	"flushdb":  routeFlush,
+	"flushall": routeFlush,
+}
+
+// generationWait bounds how long a flush waits for its generation.
+const generationWait = 10 * time.Second
+
+// routeFlush brings FLUSHDB and FLUSHALL to every partition in scope, with a
+// namespace generation that is new in all of them.
+func routeFlush(s *session, o *op) {
+	switch {
+	case len(o.args) > 2, len(o.args) == 2 && !is(o.args[1], "sync") && !is(o.args[1], "async"):
+		s.refuse(o.cmd, errSyntax)
+		return
+	}
+	// What came before must not wait for the generation.
+	s.submit()
+	ctx, cancel := context.WithTimeout(context.Background(), generationWait)
+	generation, err := s.f.router.NextGeneration(ctx)
+	cancel()
+	if err != nil {
+		s.refuse(o.cmd, "CLUSTERDOWN The command was not run: no namespace generation could be had: "+err.Error())
+		return
+	}
+	s.dir = nil
+	args := [][]byte{[]byte(o.cmd.spec.Name), strconv.AppendUint(nil, uint64(generation), 10)}
+	s.everywhere(o, args, mergeOK)
+}
+
+// routeInfo answers INFO; the number of keys is the partitions' to tell.
+func routeInfo(s *session, o *op) {
+	var b infoText
+	keyspace := false
+	for _, name := range wantedSections(o.args[1:]) {
+		if name == "keyspace" {
+			keyspace = true
+			continue
+		}
+		s.infoSection(&b, name)
+	}
+	text := b.String()
+	if !keyspace {
+		s.launch(o, &fan{merge: func(w *resp.Writer, _ *fan) { w.Verbatim("txt", text) }})
+		return
+	}
+	databases := Databases
+	if s.cluster {
+		databases = 1
+	}
+	ids := s.ledNow()
+	f := &fan{parts: make([]part, len(ids)*databases), lenient: true}
+	ask := [][]byte{[]byte("dbsize")}
+	for i := range f.parts {
+		s.whole(&f.parts[i], f, o.cmd, ids[i/databases], ask)
+		f.parts[i].req.DB = uint8(i % databases)
+	}
+	f.merge = func(w *resp.Writer, f *fan) {
+		var keys [Databases]int64
+		for i := range f.parts {
+			n, _ := intReply(f.parts[i].reply)
+			keys[i%databases] += n
+		}
+		if b.Len() > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString("# Keyspace\r\n")
+		for db, n := range keys {
+			if n > 0 {
+				b.line("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", n))
+			}
+		}
+		w.Verbatim("txt", b.String())
+	}
+	s.launch(o, f)
+}
