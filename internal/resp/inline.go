@@ -21,7 +21,7 @@ func (p *Parser) inline(buf []byte, dst [][]byte) (args [][]byte, n int, err err
 	if end > 0 && line[end-1] == '\r' {
 		line = line[:end-1]
 	}
-	args, ok := splitWords(line, dst)
+	args, ok := SplitWords(line, dst)
 	switch {
 	case !ok:
 		return dst, 0, errQuotes
@@ -31,11 +31,12 @@ func (p *Parser) inline(buf []byte, dst [][]byte) (args [][]byte, n int, err err
 	return args, end + 1, nil
 }
 
-// splitWords divides a line into words as Redis does. "…" understands \n \r
+// SplitWords divides a line into words as Redis does. "…" understands \n \r
 // \t \b \a, \xhh and a backslash before any other character; '…' understands
 // only \'. Quotes may begin inside a word, but a closing one ends it. The
-// words are written over the line's own bytes: none is longer than its source.
-func splitWords(line []byte, dst [][]byte) (args [][]byte, ok bool) {
+// words are appended to dst and written over the line's own bytes: none is
+// longer than its source. ok is false when the quotes are not balanced.
+func SplitWords(line []byte, dst [][]byte) (args [][]byte, ok bool) {
 	for i := 0; ; {
 		for i < len(line) && isSpace(line[i]) {
 			i++
