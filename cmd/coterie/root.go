@@ -116,7 +116,8 @@ func (o *output) Set(s string) error {
 }
 
 // command is how a user can call this program again from where they are: by
-// its bare name where the shell would find it, else by a short path.
+// its bare name where the shell would find it, else by a short path. A binary
+// that "go run" made is gone when the program ends.
 func command() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -124,6 +125,9 @@ func command() string {
 	}
 	if found, err := exec.LookPath("coterie"); err == nil && sameFile(found, exe) {
 		return "coterie"
+	}
+	if _, err := os.Stat("cmd/coterie/main.go"); err == nil && strings.Contains(exe, "/go-build") {
+		return "go run ./cmd/coterie"
 	}
 	if dir, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(dir, exe); err == nil && !strings.HasPrefix(rel, "..") {
