@@ -141,6 +141,7 @@ func messages() map[string][]byte {
 	m["snapshot-first"] = AppendSnapshotChunk(nil, &chunks()[0])
 	m["snapshot-last"] = AppendSnapshotChunk(nil, &chunks()[1])
 	m["snapshot-ack"] = AppendSnapshotAck(nil, SnapshotAck{Stream: 99, Seq: 300, Status: 2})
+	m["report"] = AppendReport(nil, []byte(`{"v":1}`))
 	return m
 }
 
@@ -323,7 +324,7 @@ func TestLiesAllocateNothing(t *testing.T) {
 		"voters":        append(append(snap, million...), pad...),
 		"args":          append(append([]byte{2, 1, 1, 1, 1, 0, 2, 0, 1, 1}, million...), pad...),
 		"no args":       append([]byte{2, 1}, pad...),
-		"reply":         append([]byte{3, 1, 1, 1, 1}, huge...),
+		"reply":         append([]byte{3, 1, 1, 1, 1, 1}, huge...),
 		"replies":       append([]byte{3, 1}, pad...),
 		"chunk":         append([]byte{4, 1, 1, 1, 1, 1, 1, 2}, huge...),
 	} {
@@ -364,6 +365,8 @@ func decodeAny(msg []byte) error {
 		err = ReadSnapshotChunk(msg, &SnapshotChunk{})
 	case KindSnapshotAck:
 		_, err = ReadSnapshotAck(msg)
+	case KindReport:
+		_, err = ReadReport(msg)
 	}
 	return err
 }
