@@ -228,7 +228,7 @@ func (s *session) infoStats(b *infoText) {
 	ops, in, out := s.f.rates()
 	b.section("Stats")
 	b.line("total_connections_received", c.connections.Load())
-	b.line("total_commands_processed", s.f.commandsRun())
+	b.line("total_commands_processed", s.f.CommandsRun())
 	b.line("instantaneous_ops_per_sec", int64(ops))
 	b.line("total_net_input_bytes", c.bytesIn.Load())
 	b.line("total_net_output_bytes", c.bytesOut.Load())

@@ -128,8 +128,8 @@ func (c *counters) errorKinds() (kinds []string, counts map[string]uint64) {
 	return kinds, counts
 }
 
-// commandsRun is the number of commands processed since start.
-func (f *Front) commandsRun() uint64 {
+// CommandsRun is the number of commands processed since start.
+func (f *Front) CommandsRun() uint64 {
 	n := uint64(0)
 	for _, c := range f.table.stats {
 		n += c.calls.Load()
@@ -141,7 +141,7 @@ func (f *Front) commandsRun() uint64 {
 // since the last look if that is longer.
 func (f *Front) rates() (ops, in, out float64) {
 	c := &f.counters
-	now, commands := f.nanos(), f.commandsRun()
+	now, commands := f.nanos(), f.CommandsRun()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if dt := float64(now-c.mu.sampleAt) / 1e9; dt >= 0.9 {
