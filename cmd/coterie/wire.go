@@ -2,13 +2,22 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"coterie/internal/config"
+	cnode "coterie/internal/node"
+	"coterie/internal/version"
 )
 
 // startNode is where the command line meets the node.
-func startNode(context.Context, *config.Node, *slog.Logger) (*node, error) {
-	return nil, errors.New("this build cannot run a node; build one that can")
+func startNode(ctx context.Context, cfg *config.Node, log *slog.Logger) (*node, error) {
+	n, err := cnode.Start(ctx, cfg, version.Current().Version, log)
+	if err != nil {
+		return nil, err
+	}
+	id, cluster, how, bound, told := n.Info()
+	return &node{
+		ID: uint64(id), ClusterID: cluster, How: how, Bound: bound, Told: told,
+		Done: n.Done(), Err: func() error { return nil }, Stop: n.Close,
+	}, nil
 }

@@ -60,7 +60,7 @@ func Run(txn kv.Txn, args [][]byte) (reply []byte, err error) {
 
 func generation(txn kv.Txn, v *View) uint32 {
 	gen := v.Meta.NextGeneration
-	v.Meta.NextGeneration++
+	v.Meta.NextGeneration += 16 // one for each namespace: FLUSHALL takes as many
 	put(txn, metaKey(), &v.Meta)
 	return gen
 }

@@ -195,6 +195,9 @@ type Expiry struct {
 	Key        []byte // part of the parsed key, not a copy
 }
 
+// IsExpiryKey says whether a key is an entry of the expiry index.
+func IsExpiryKey(k []byte) bool { return isKind(k, kindExpiry, expiryHead) }
+
 // ParseExpiryKey takes an ExpiryKey apart. It does not check the hash.
 func ParseExpiryKey(k []byte) (e Expiry, ok bool) {
 	if !isKind(k, kindExpiry, expiryHead) {

@@ -58,6 +58,9 @@ type table struct {
 	ranges []tombstone
 	sorted *btreemap.BTreeMap[string, *cell] // nil until somebody iterates
 	bytes  int
+	// written counts all bytes ever written here: old versions stay in memory
+	// as long as a neighbour in the same entry does.
+	written int
 }
 
 func newTable() *table { return &table{cells: make(map[string]*cell)} }
@@ -110,8 +113,10 @@ func New(base Base) *Overlay {
 // Err is the first error of the base, or nil. It stays.
 func (o *Overlay) Err() error { return o.err }
 
-// Bytes estimates the memory that is held and not yet being moved down.
-func (o *Overlay) Bytes() int { return o.active.bytes }
+// Bytes estimates the memory that is held and not yet being moved down: what
+// the cells take, and a part of what was written since the last freeze, since
+// old versions share memory with new ones.
+func (o *Overlay) Bytes() int { return max(o.active.bytes, o.active.written/4) }
 
 // Dirty says whether there is anything to move down.
 func (o *Overlay) Dirty() bool { return len(o.active.cells) > 0 || len(o.active.ranges) > 0 }
@@ -302,6 +307,7 @@ func (o *Overlay) put(l *layer, key, data []byte, deleted bool) {
 		l.undo = append(l.undo, undo{cell: c, fresh: fresh, prior: cell{data: c.data, seq: c.seq, deleted: c.deleted}})
 	}
 	t.bytes += len(data) - len(c.data)
+	t.written += len(key) + len(data)
 	c.data, c.seq, c.deleted = data, o.seq, deleted
 }
 

@@ -43,13 +43,30 @@ type Request struct {
 	Flags     RequestFlags
 	Args      [][]byte // the command's name and arguments
 	Origin    base.Origin
-	Sink      Sink
+	// Term is the Raft term of the leadership that the request was routed to;
+	// set by the router. Under any other term the request is refused, and with
+	// it everything that was sent behind it, so that order is kept.
+	Term uint64
+	Sink Sink
+
+	// Route is the router's own.
+	Route Route
 
 	// The answer.
 	Status Status
 	Reply  []byte
 	// Leader is a hint where the leader is, with NotRun; 0 if not known.
 	Leader base.NodeID
+}
+
+// Route is what the gateway's router keeps with a request.
+type Route struct {
+	Since uint64      // tick at which it was submitted
+	Node  base.NodeID // where it is now; 0: with the router
+	Bytes int         // size of its arguments
+	// Evaluated is set by the replica when the request ran: from then on its
+	// arguments are not looked at any more.
+	Evaluated bool
 }
 
 // Sink receives a finished request. Complete is called once, from the node's

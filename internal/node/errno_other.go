@@ -1,0 +1,7 @@
+//go:build !unix
+
+package node
+
+import "io/fs"
+
+var errReadOnlyFS = fs.ErrPermission

@@ -1,0 +1,106 @@
+package node
+
+import (
+	"coterie/internal/base"
+	"coterie/internal/catalog"
+	"coterie/internal/command"
+	"coterie/internal/datatype"
+	"coterie/internal/keyspace"
+	"coterie/internal/partition"
+	"coterie/internal/redisfront"
+)
+
+// Budgets of one piece of housekeeping, in keys looked at.
+const (
+	expireBudget = 64
+	sweepBudget  = 256
+)
+
+// evaluator runs requests for the shard: catalog commands in partition 0,
+// the command table everywhere else.
+type evaluator struct {
+	eval  *command.Evaluator
+	parts map[base.PartitionID]*housekeeping
+}
+
+// housekeeping is what a leader remembers between two rounds of one
+// partition. It is only a hint where to go on: nothing depends on it.
+type housekeeping struct {
+	term     uint64 // of the leadership it belongs to
+	expiring bool   // there may be keys with deadlines
+	expireAt uint16
+	pending  int // slots with deadlines met in this pass
+	sweeping bool
+	sweepAt  uint16
+}
+
+var _ partition.Evaluator = (*evaluator)(nil)
+
+// commands is the whole command table.
+func commands() (*command.Table, error) {
+	return command.NewTable(redisfront.Specs(), datatype.All())
+}
+
+func newEvaluator(n *Node, table *command.Table) *evaluator {
+	return &evaluator{
+		eval:  command.NewEvaluator(table, keyspace.Limits{MaxString: int(n.cfg.MaxValueSize)}),
+		parts: map[base.PartitionID]*housekeeping{},
+	}
+}
+
+// Evaluate implements partition.Evaluator.
+func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []byte) []byte {
+	if req.Partition == base.Catalog {
+		b, err := catalog.Run(txn, req.Args)
+		if err != nil {
+			return append(append(append(reply, "-ERR "...), oneLine(err)...), "\r\n"...)
+		}
+		return append(append(reply, '+'), b...)
+	}
+	reply, flushed := e.eval.Evaluate(command.Call{
+		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+	}, reply)
+	if flushed {
+		h := e.part(txn)
+		h.sweeping, h.sweepAt = true, txn.Span().Lo
+	}
+	return reply
+}
+
+func (e *evaluator) part(txn *partition.Txn) *housekeeping {
+	h := e.parts[txn.Partition()]
+	if h == nil || h.term != txn.Term() {
+		// A new leader does not know what the last one left: it looks.
+		h = &housekeeping{
+			term: txn.Term(), expiring: true, expireAt: txn.Span().Lo, sweeping: true, sweepAt: txn.Span().Lo,
+		}
+		e.parts[txn.Partition()] = h
+	}
+	return h
+}
+
+// Background implements partition.Evaluator: some slots' expired keys, and
+// some of what a flush left behind. A partition where no key has a deadline
+// costs nothing: a pass that met none is the last, until one is set.
+func (e *evaluator) Background(txn *partition.Txn) (more bool) {
+	if txn.Partition() == base.Catalog {
+		return false
+	}
+	h, span := e.part(txn), txn.Span()
+	h.expiring = txn.TookDeadlines() || h.expiring
+	if h.expiring {
+		p := keyspace.SweepExpired(txn, span, h.expireAt, expireBudget)
+		h.pending += p.Pending + p.Removed
+		if h.expireAt = p.Next; p.Next >= span.Hi {
+			h.expiring, h.pending, h.expireAt = h.pending > 0, 0, span.Lo
+		}
+		more = p.Removed > 0
+	}
+	if h.sweeping {
+		p := keyspace.SweepDead(txn, txn.Partition(), span, h.sweepAt, sweepBudget)
+		h.sweepAt = p.Next
+		h.sweeping = p.Next < span.Hi
+		more = more || p.Removed > 0
+	}
+	return more
+}

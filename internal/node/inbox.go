@@ -1,0 +1,99 @@
+package node
+
+import (
+	"sync"
+
+	"coterie/internal/base"
+	"coterie/internal/partition"
+	"coterie/internal/transport"
+)
+
+// received is a message from another node.
+type received struct {
+	from  base.NodeID
+	class transport.Class
+	msg   []byte
+}
+
+// inbox is what other goroutines hand to the loop. Whoever puts something in
+// wakes the loop; one wake-up serves everything put in until it looks.
+type inbox struct {
+	mu struct {
+		sync.Mutex
+		requests []*partition.Request
+		messages []received
+		events   []func()
+		waiting  bool // the loop sleeps
+	}
+	wake chan struct{}
+}
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+// signal wakes the loop if it sleeps. The lock is held.
+func (b *inbox) signal() {
+	if b.mu.waiting {
+		b.mu.waiting = false
+		b.wake <- struct{}{}
+	}
+}
+
+func (b *inbox) putRequests(reqs []*partition.Request) {
+	b.mu.Lock()
+	b.mu.requests = append(b.mu.requests, reqs...)
+	b.signal()
+	b.mu.Unlock()
+}
+
+func (b *inbox) putMessage(m received) {
+	b.mu.Lock()
+	b.mu.messages = append(b.mu.messages, m)
+	b.signal()
+	b.mu.Unlock()
+}
+
+// putEvent runs f on the loop.
+func (b *inbox) putEvent(f func()) {
+	b.mu.Lock()
+	b.mu.events = append(b.mu.events, f)
+	b.signal()
+	b.mu.Unlock()
+}
+
+// batch is what the loop takes out at once.
+type batch struct {
+	requests []*partition.Request
+	messages []received
+	events   []func()
+}
+
+// take swaps what gathered for the emptied slices of the last batch. If there
+// is nothing, it says that the loop is going to sleep.
+func (b *inbox) take(last *batch) bool {
+	clear(last.requests)
+	clear(last.messages)
+	clear(last.events)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.mu.requests)+len(b.mu.messages)+len(b.mu.events) == 0 {
+		last.requests, last.messages, last.events = last.requests[:0], last.messages[:0], last.events[:0]
+		b.mu.waiting = true
+		return false
+	}
+	last.requests, b.mu.requests = b.mu.requests, last.requests[:0]
+	last.messages, b.mu.messages = b.mu.messages, last.messages[:0]
+	last.events, b.mu.events = b.mu.events, last.events[:0]
+	return true
+}
+
+// awake says that the loop woke up by itself. A wake-up that was sent
+// meanwhile is taken back.
+func (b *inbox) awake() {
+	b.mu.Lock()
+	b.mu.waiting = false
+	b.mu.Unlock()
+	select {
+	case <-b.wake:
+	default:
+	}
+}

@@ -1,0 +1,70 @@
+package partition
+
+import (
+	"coterie/internal/base"
+	"coterie/internal/keys"
+	"coterie/internal/kv"
+)
+
+// Txn is what an evaluated command reads and writes: the replica's overlay
+// at its place in the round.
+type Txn struct {
+	r         *Replica
+	now       base.Stamp
+	nextID    uint64
+	deadlines bool
+}
+
+var _ kv.Txn = (*Txn)(nil)
+
+// Get implements kv.Reader.
+func (t *Txn) Get(key []byte) ([]byte, bool) { return t.r.ov.Get(key) }
+
+// Iter implements kv.Reader.
+func (t *Txn) Iter(lower, upper []byte) kv.Iterator { return t.r.ov.Iter(lower, upper) }
+
+// Err implements kv.Reader.
+func (t *Txn) Err() error { return t.r.ov.Err() }
+
+// Set implements kv.Writer.
+func (t *Txn) Set(key, value []byte) {
+	if keys.IsExpiryKey(key) {
+		t.deadlines = true
+	}
+	t.r.ov.Set(key, value)
+}
+
+// TookDeadlines says whether any key got a deadline since the last call.
+func (t *Txn) TookDeadlines() bool {
+	d := t.deadlines
+	t.deadlines = false
+	return d
+}
+
+// Delete implements kv.Writer.
+func (t *Txn) Delete(key []byte) { t.r.ov.Delete(key) }
+
+// DeleteRange implements kv.Writer.
+func (t *Txn) DeleteRange(lower, upper []byte) { t.r.ov.DeleteRange(lower, upper) }
+
+// Now is the round's stamp.
+func (t *Txn) Now() base.Stamp { return t.now }
+
+// NewObjectID implements kv.Txn.
+func (t *Txn) NewObjectID() uint64 {
+	id := t.nextID
+	t.nextID++
+	return id
+}
+
+// Rand implements kv.Txn.
+func (t *Txn) Rand() uint64 { return t.r.cfg.Rand() }
+
+// Partition is the partition that the transaction runs in.
+func (t *Txn) Partition() base.PartitionID { return t.r.cfg.Partition }
+
+// Span is the span of slots that the partition owns.
+func (t *Txn) Span() base.Span { return t.r.state.Span }
+
+// Term is the Raft term of the leadership that evaluates.
+func (t *Txn) Term() uint64 { return t.r.term }

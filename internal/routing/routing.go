@@ -1,0 +1,361 @@
+// Package routing brings a session's requests to the leaders of their
+// partitions and the answers back: the gateway's half of a request. It is a
+// state machine without I/O, called by the node's loop.
+//
+// Invariants:
+//   - Requests of one gateway to one partition reach the leader in the order
+//     in which they were submitted. A refusal holds back what follows until
+//     everything sent to the refusing leadership has come back; then all go
+//     again in order. A leadership is a term: a leader that refused one
+//     request of a term refuses all that follow in that term.
+//   - A request that certainly did not run is sent again by itself, until its
+//     time is up. One whose outcome cannot be known ends as Unknown, unless
+//     it cannot have left effects.
+//   - A request is completed once.
+package routing
+
+import (
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/partition"
+)
+
+// Replies for requests that did not get to run, or may have run.
+const (
+	ReplyNoLeader = "-CLUSTERDOWN No majority of this partition's replicas could be reached in time; the command was not run\r\n"
+	ReplyUnknown  = "-UNKNOWNOUTCOME The node that ran this write was lost before it answered; the write may or may not have taken effect. Read before you try again\r\n"
+)
+
+// Forward is a request to send to another node.
+type Forward struct {
+	Node    base.NodeID
+	Request *partition.Request
+}
+
+// Output is what the router wants done.
+type Output struct {
+	Local    []*partition.Request // for the shard here
+	Forwards []Forward
+	Complete []*partition.Request // answered: Sink.Complete is due
+	// Abandoned are requests among Complete that the shard here still holds
+	// and must forget first.
+	Abandoned []*partition.Request
+}
+
+// Reset empties the output and keeps its memory.
+func (o *Output) Reset() {
+	clear(o.Local)
+	clear(o.Forwards)
+	clear(o.Complete)
+	clear(o.Abandoned)
+	o.Local, o.Forwards, o.Complete = o.Local[:0], o.Forwards[:0], o.Complete[:0]
+	o.Abandoned = o.Abandoned[:0]
+}
+
+// route is what is known of one partition's leadership, and what is under
+// way to it.
+type route struct {
+	leader  base.NodeID
+	term    uint64
+	refused uint64 // term whose leader refused
+	sent    int    // requests under way
+	held    bool   // a refusal came: nothing is sent until all are back
+	paused  bool   // nothing new was learnt from it: not before the next tick
+	parked  []*partition.Request
+}
+
+// Router is one node's gateway.
+type Router struct {
+	self        base.NodeID
+	incarnation uint64
+	timeout     uint64 // ticks
+	sequence    uint64
+	tick        uint64
+	routes      map[base.PartitionID]*route
+	down        map[base.NodeID]bool
+	window      []*partition.Request // by sequence, from first; nil when completed
+	first       uint64
+	out         *Output
+}
+
+// New returns a router for a node; requests wait for timeout ticks at most.
+func New(self base.NodeID, incarnation, timeout uint64, out *Output) *Router {
+	return &Router{
+		self: self, incarnation: incarnation, timeout: timeout, out: out, first: 1,
+		routes: map[base.PartitionID]*route{}, down: map[base.NodeID]bool{},
+	}
+}
+
+func (r *Router) route(p base.PartitionID) *route {
+	rt := r.routes[p]
+	if rt == nil {
+		rt = &route{}
+		r.routes[p] = rt
+	}
+	return rt
+}
+
+// Leader is the leader that requests for a partition go to; 0 if unknown.
+func (r *Router) Leader(p base.PartitionID) (base.NodeID, uint64) {
+	if rt := r.routes[p]; rt != nil {
+		return rt.leader, rt.term
+	}
+	return 0, 0
+}
+
+// SetLeader learns that node leads p in term; node 0: that nobody does. Old
+// news are ignored, and so is a leadership that refused a request.
+func (r *Router) SetLeader(p base.PartitionID, node base.NodeID, term uint64) {
+	rt := r.route(p)
+	if term < rt.term || term == rt.term && (rt.leader != 0 && node != 0 || rt.refused == term) {
+		return
+	}
+	rt.leader, rt.term = node, term
+	r.dispatch(p, rt)
+}
+
+// Waiting is the number of requests not completed yet.
+func (r *Router) Waiting() int {
+	n := 0
+	for _, req := range r.window {
+		if req != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Submit takes new requests from sessions.
+func (r *Router) Submit(reqs []*partition.Request) {
+	for _, req := range reqs {
+		r.sequence++
+		req.Origin = base.Origin{Gateway: r.self, Incarnation: r.incarnation, Sequence: r.sequence}
+		req.Route = partition.Route{Since: r.tick}
+		r.window = append(r.window, req)
+		rt := r.route(req.Partition)
+		if rt.leader == 0 || rt.held || rt.paused || r.down[rt.leader] {
+			rt.parked = append(rt.parked, req)
+			continue
+		}
+		r.send(rt, req)
+	}
+}
+
+func (r *Router) send(rt *route, req *partition.Request) {
+	rt.sent++
+	req.Term, req.Leader = rt.term, 0
+	req.Route.Evaluated = false
+	req.Route.Node = rt.leader
+	if rt.leader == r.self {
+		r.out.Local = append(r.out.Local, req)
+	} else {
+		r.out.Forwards = append(r.out.Forwards, Forward{Node: rt.leader, Request: req})
+	}
+}
+
+// dispatch sends what is parked, when it may go.
+func (r *Router) dispatch(p base.PartitionID, rt *route) {
+	if rt.leader == 0 || r.down[rt.leader] || rt.paused || rt.held && rt.sent > 0 {
+		return
+	}
+	rt.held = false
+	parked := rt.parked
+	rt.parked = nil
+	for _, req := range parked {
+		r.send(rt, req)
+	}
+}
+
+// Returned takes a request back from the shard here, or with a forwarded
+// answer already filled in.
+func (r *Router) Returned(req *partition.Request) {
+	rt := r.route(req.Partition)
+	rt.sent--
+	from := req.Route.Node
+	req.Route.Node = 0
+	switch req.Status {
+	case partition.NotRun:
+		r.refusedBy(rt, from, req)
+	case partition.Unknown:
+		r.unknown(rt, req)
+	default:
+		r.complete(req)
+	}
+	if rt.sent == 0 && len(rt.parked) > 0 {
+		r.dispatch(req.Partition, rt)
+	}
+}
+
+// refusedBy parks a refused request, and learns from the refusal.
+func (r *Router) refusedBy(rt *route, from base.NodeID, req *partition.Request) {
+	hint, term := req.Leader, req.Term
+	rt.held = true
+	r.park(rt, req)
+	switch {
+	case term > rt.term:
+		rt.leader, rt.term = hint, term
+	case term == rt.term && from == rt.leader && hint != from:
+		rt.refused, rt.leader = rt.term, 0
+	case from == rt.leader:
+		rt.paused = true // nothing learnt: do not ask again at once
+	}
+}
+
+// park keeps the order of submission.
+func (r *Router) park(rt *route, req *partition.Request) {
+	i, _ := slices.BinarySearchFunc(rt.parked, req.Origin.Sequence, func(x *partition.Request, seq uint64) int {
+		return int(x.Origin.Sequence) - int(seq)
+	})
+	rt.parked = slices.Insert(rt.parked, i, req)
+}
+
+// unknown ends a request whose outcome is unknown; a read goes again.
+func (r *Router) unknown(rt *route, req *partition.Request) {
+	if req.Flags&partition.Write == 0 {
+		rt.held, rt.paused = true, true
+		r.park(rt, req)
+		return
+	}
+	req.Status = partition.Unknown
+	req.Reply = []byte(ReplyUnknown)
+	r.complete(req)
+}
+
+func (r *Router) complete(req *partition.Request) {
+	r.window[req.Origin.Sequence-r.first] = nil
+	r.out.Complete = append(r.out.Complete, req)
+	r.slide()
+}
+
+// slide drops the completed front of the window.
+func (r *Router) slide() {
+	n := 0
+	for n < len(r.window) && r.window[n] == nil {
+		n++
+	}
+	if n == len(r.window) {
+		r.window, r.first = r.window[:0], r.first+uint64(n)
+	} else if n > 1024 && n > len(r.window)/2 {
+		m := copy(r.window, r.window[n:])
+		clear(r.window[m:])
+		r.window, r.first = r.window[:m], r.first+uint64(n)
+	}
+}
+
+// pending returns the request with a sequence number, or nil.
+func (r *Router) pending(seq uint64) *partition.Request {
+	if seq < r.first || seq-r.first >= uint64(len(r.window)) {
+		return nil
+	}
+	return r.window[seq-r.first]
+}
+
+// Reply takes a forwarded request's answer from a node. Late ones are dropped.
+func (r *Router) Reply(from base.NodeID, seq uint64, status partition.Status, leader base.NodeID, term uint64, reply []byte) {
+	req := r.pending(seq)
+	if req == nil || req.Route.Node != from {
+		return
+	}
+	req.Status, req.Leader, req.Reply = status, leader, reply
+	if status == partition.NotRun {
+		req.Term = term
+	}
+	r.Returned(req)
+}
+
+// Undelivered says that a forwarded request was certainly not sent.
+func (r *Router) Undelivered(to base.NodeID, seq uint64) {
+	if req := r.pending(seq); req != nil && req.Route.Node == to {
+		req.Status, req.Leader = partition.NotRun, 0
+		req.Term = 0
+		r.Returned(req)
+	}
+}
+
+// PeerDown says that a node's process is gone, and with it what was under
+// way there.
+func (r *Router) PeerDown(node base.NodeID) {
+	r.down[node] = true
+	for _, req := range slices.Clone(r.window) {
+		if req != nil && req.Route.Node == node {
+			req.Status, req.Leader, req.Term = partition.Unknown, 0, 0
+			r.Returned(req)
+		}
+	}
+}
+
+// PeerUp says that a node is connected again.
+func (r *Router) PeerUp(node base.NodeID) {
+	if !r.down[node] {
+		return
+	}
+	delete(r.down, node)
+	for p, rt := range r.inOrder() {
+		if rt.leader == node {
+			r.dispatch(p, rt)
+		}
+	}
+}
+
+// inOrder walks the routes by partition, so that equal inputs give equal
+// outputs.
+func (r *Router) inOrder() func(yield func(base.PartitionID, *route) bool) {
+	ids := make([]base.PartitionID, 0, len(r.routes))
+	for id := range r.routes {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return func(yield func(base.PartitionID, *route) bool) {
+		for _, id := range ids {
+			if !yield(id, r.routes[id]) {
+				return
+			}
+		}
+	}
+}
+
+// Tick advances the router's clock, and ends what waited too long: a request
+// that is parked was not run; one that is under way may have been. One that
+// waits here to be evaluated keeps waiting: a leader without a majority steps
+// down and refuses it.
+func (r *Router) Tick() {
+	r.tick++
+	for i := 0; i < len(r.window); i++ {
+		req := r.window[i]
+		if req == nil {
+			continue
+		}
+		if r.tick-req.Route.Since < r.timeout {
+			return
+		}
+		if req.Route.Node == r.self && !req.Route.Evaluated {
+			continue
+		}
+		r.expire(req)
+		n, first := len(r.window), r.first
+		r.complete(req)
+		if r.first != first || len(r.window) != n {
+			i = -1 // the window slid
+		}
+	}
+}
+
+// expire ends a request whose time is up.
+func (r *Router) expire(req *partition.Request) {
+	rt := r.route(req.Partition)
+	where := req.Route.Node
+	req.Route.Node = 0
+	req.Status, req.Reply = partition.NotRun, []byte(ReplyNoLeader)
+	if where == 0 {
+		rt.parked = slices.DeleteFunc(rt.parked, func(x *partition.Request) bool { return x == req })
+		return
+	}
+	rt.sent--
+	if where == r.self {
+		r.out.Abandoned = append(r.out.Abandoned, req)
+	}
+	if req.Flags&partition.Write != 0 {
+		req.Status, req.Reply = partition.Unknown, []byte(ReplyUnknown)
+	}
+}
