@@ -12,6 +12,8 @@ import (
 
 const errNoCluster = "ERR This instance has cluster support disabled"
 
+const errSlot = "ERR Invalid slot"
+
 // clusterOnly refuses CLUSTER on the standalone listener: a client that is
 // answered takes the server for a cluster.
 func clusterOnly(answer localFunc) localFunc {
@@ -185,15 +187,11 @@ func clusterLinks(s *session, _ [][]byte) { s.rw.Array(0) }
 // slotArg reads a slot; it replies when it is none.
 func slotArg(s *session, e *entry, arg []byte) (base.Slot, bool) {
 	n, ok := parseInt(arg)
-	switch {
-	case !ok:
-		s.refuse(e, "ERR Invalid slot")
-	case n < 0 || n >= base.NumSlots:
-		s.refuse(e, "ERR Invalid slot")
-	default:
-		return base.Slot(n), true
+	if !ok || n < 0 || n >= base.NumSlots {
+		s.refuse(e, errSlot)
+		return 0, false
 	}
-	return 0, false
+	return base.Slot(n), true
 }
 
 // clusterSlotKeys is CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT: the slot's

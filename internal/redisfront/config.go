@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"coterie/internal/command/glob"
 )
 
 // setting is one parameter of CONFIG GET.
@@ -109,7 +111,7 @@ func configGet(s *session, args [][]byte) {
 			continue
 		}
 		for name, p := range c.mu.byName {
-			if globMatch(pattern, name) {
+			if glob.Match([]byte(pattern), []byte(name)) {
 				found[name] = p.value
 			}
 		}
@@ -169,70 +171,4 @@ func configResetstat(s *session, _ [][]byte) {
 
 func configRewrite(s *session, _ [][]byte) {
 	s.rw.Error("ERR The server is running without a config file")
-}
-
-// globMatch is Redis's pattern matching: * ? [a-z] [^a] and \ to quote. It
-// goes back to the last star only, so its time is bounded by the product of
-// the lengths.
-func globMatch(pattern, text string) bool {
-	afterStar, resume := "", ""
-	star := false
-	for {
-		if strings.HasPrefix(pattern, "*") {
-			star, afterStar, resume = true, pattern[1:], text
-			pattern = afterStar
-			continue
-		}
-		if pattern == "" && text == "" {
-			return true
-		}
-		if pattern != "" && text != "" {
-			if rest, ok := globOne(pattern, text[0]); ok {
-				pattern, text = rest, text[1:]
-				continue
-			}
-		}
-		if !star || resume == "" {
-			return false
-		}
-		resume = resume[1:]
-		pattern, text = afterStar, resume
-	}
-}
-
-// globOne matches one byte with the pattern's first element, which is no
-// star.
-func globOne(pattern string, c byte) (rest string, ok bool) {
-	switch {
-	case pattern[0] == '?':
-		return pattern[1:], true
-	case pattern[0] == '[':
-		return globClass(pattern[1:], c)
-	case pattern[0] == '\\' && len(pattern) > 1:
-		pattern = pattern[1:]
-	}
-	return pattern[1:], pattern[0] == c
-}
-
-// globClass matches one byte against a class; pattern begins behind its '['.
-func globClass(pattern string, c byte) (rest string, ok bool) {
-	not := strings.HasPrefix(pattern, "^")
-	if not {
-		pattern = pattern[1:]
-	}
-	for pattern != "" && pattern[0] != ']' {
-		switch {
-		case pattern[0] == '\\' && len(pattern) > 1:
-			ok = ok || pattern[1] == c
-			pattern = pattern[2:]
-		case len(pattern) > 2 && pattern[1] == '-':
-			lo, hi := min(pattern[0], pattern[2]), max(pattern[0], pattern[2])
-			ok = ok || lo <= c && c <= hi
-			pattern = pattern[3:]
-		default:
-			ok = ok || pattern[0] == c
-			pattern = pattern[1:]
-		}
-	}
-	return strings.TrimPrefix(pattern, "]"), ok != not
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coterie/internal/command"
+	"coterie/internal/command/glob"
 	"coterie/internal/resp"
 )
 
@@ -277,7 +278,7 @@ func commandList(s *session, args [][]byte) {
 		case "aclcat":
 			keep = func(e *entry) bool { return inCategory(e.spec, word) }
 		case "pattern":
-			keep = func(e *entry) bool { return globMatch(word, e.full) }
+			keep = func(e *entry) bool { return glob.Match([]byte(word), []byte(e.full)) }
 		default:
 			s.rw.Error(errSyntax)
 			return
@@ -344,11 +345,11 @@ func commandGetkeys(flags bool) localFunc {
 		case e.spec.Keys.First == 0:
 			s.rw.Error("ERR The command has no key arguments")
 			return
-		case !e.arityOK(len(call)):
+		case !e.spec.CheckArity(len(call)):
 			s.rw.Error("ERR Invalid number of arguments specified for command")
 			return
 		}
-		at := e.keyPositions(nil, len(call))
+		at := e.spec.AppendKeys(nil, call)
 		s.rw.Array(len(at))
 		for _, i := range at {
 			if flags {

@@ -1,9 +1,10 @@
 package redisfront
 
 import (
-	"bytes"
-	"strconv"
 	"strings"
+
+	"coterie/internal/command"
+	"coterie/internal/command/number"
 )
 
 // replyMode is what CLIENT REPLY set.
@@ -50,19 +51,19 @@ func (s *session) execute(o *op) {
 // and its number of arguments. When it returns nil, it has replied.
 func (s *session) find(args [][]byte) *entry {
 	if s.lastEntry != nil && string(args[0]) == s.lastName {
-		if s.lastEntry.arityOK(len(args)) {
+		if s.lastEntry.spec.CheckArity(len(args)) {
 			return s.lastEntry
 		}
 	}
 	e := s.f.table.lookup(args[0])
 	if e == nil {
-		s.refuse(nil, unknownCommand(args))
+		s.refuse(nil, s.f.opts.Table.Unknown(args))
 		return nil
 	}
 	if len(e.subs) > 0 && len(args) > 1 {
 		sub := e.sub(args[1])
 		if sub == nil {
-			s.refuse(e, unknownSubcommand(e, args[1]))
+			s.refuse(e, s.f.opts.Table.Unknown(args))
 			return nil
 		}
 		e = sub
@@ -72,8 +73,8 @@ func (s *session) find(args [][]byte) *entry {
 		}
 		s.lastEntry = e
 	}
-	if !e.arityOK(len(args)) {
-		s.refuse(e, "ERR wrong number of arguments for '"+e.full+"' command")
+	if !e.spec.CheckArity(len(args)) {
+		s.refuse(e, e.spec.ArityError())
 		return nil
 	}
 	return e
@@ -122,44 +123,14 @@ func (s *session) runLocal(e *entry, args [][]byte) {
 // quoteMax is how many bytes of a client's own words an error repeats.
 const quoteMax = 128
 
-func unknownCommand(args [][]byte) string {
-	var b strings.Builder
-	b.WriteString("ERR unknown command '")
-	b.Write(clip(args[0]))
-	b.WriteString("', with args beginning with: ")
-	rest := quoteMax
-	for _, a := range args[1:] {
-		if rest <= 0 {
-			break
-		}
-		a = a[:min(len(a), rest)]
-		b.WriteByte('\'')
-		b.Write(a)
-		b.WriteString("' ")
-		rest -= len(a) + 3
-	}
-	return b.String()
-}
-
 func clip(p []byte) []byte { return p[:min(len(p), quoteMax)] }
 
-func unknownSubcommand(e *entry, word []byte) string {
-	return "ERR unknown subcommand '" + string(clip(word)) + "'. Try " + strings.ToUpper(e.full) + " HELP."
-}
-
 const (
-	errSyntax     = "ERR syntax error"
-	errNotInteger = "ERR value is not an integer or out of range"
+	errSyntax     = command.ErrSyntax
+	errNotInteger = command.ErrNotInteger
 )
 
-// parseInt reads an argument as a decimal integer, as strictly as Redis.
-func parseInt(p []byte) (int64, bool) {
-	if len(p) == 0 || len(p) > 20 || p[0] == '+' || len(p) > 1 && p[0] == '0' || bytes.HasPrefix(p, []byte("-0")) {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(string(p), 10, 64)
-	return n, err == nil
-}
+func parseInt(p []byte) (int64, bool) { return number.ParseInt(p) }
 
 func is(arg []byte, word string) bool {
 	return len(arg) == len(word) && strings.EqualFold(string(arg), word)

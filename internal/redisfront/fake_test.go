@@ -264,6 +264,11 @@ func (p *fakePartition) eval(w *resp.Writer, q *partition.Request) {
 		}
 	case "scan":
 		p.scan(w, q)
+	case "info":
+		w.Array(Databases)
+		for db := range p.data {
+			w.Int(int64(len(p.data[db])))
+		}
 	case "cluster":
 		w.Int(3)
 	default:
@@ -333,11 +338,19 @@ func fakeSpecs() []command.Spec {
 	}
 }
 
+func fakeTable() *command.Table {
+	t, err := command.NewTable(fakeSpecs(), Specs())
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
 // serveFake starts a front over a fake router and returns the addresses of its
 // standalone and its cluster listener.
 func serveFake(t testing.TB, r *fakeRouter, limits Limits) (standalone, cluster string) {
 	t.Helper()
-	r.front = New(Options{Router: r, Specs: fakeSpecs(), Limits: limits, Version: "test"})
+	r.front = New(Options{Router: r, Table: fakeTable(), Limits: limits, Version: "test"})
 	var addrs [2]string
 	for _, p := range []Personality{Standalone, Cluster} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

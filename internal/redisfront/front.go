@@ -62,7 +62,7 @@ func New(opts Options) *Front {
 	var id [20]byte
 	_, _ = rand.Read(id[:])
 	f.runID = hex.EncodeToString(id[:])
-	f.table = newTable(frontSpecs(), opts.Specs)
+	f.table = newTable(opts.Table)
 	f.slow.init()
 	f.settings.init(f)
 	f.mu.sessions = make(map[uint64]*session)

@@ -62,9 +62,8 @@ func (l Limits) withDefaults() Limits {
 // Options is everything a Front is made of.
 type Options struct {
 	Router Router
-	// Specs are the evaluated commands. The front adds its own; a name that
-	// both have is the evaluated command's.
-	Specs  []command.Spec
+	// Table has all commands: the rows of Specs, and the evaluated ones.
+	Table  *command.Table
 	Limits Limits
 	Log    *slog.Logger
 	// Version is Coterie's own, shown as coterie_version.

@@ -50,6 +50,14 @@ func sub(name string, arity int, flags command.Flags, since, summary string, loc
 	return row(name, arity, flags, "", since, "", summary, local, args...)
 }
 
+// evaluated makes a row one that partitions answer; a nil route takes it to
+// the partition of its keys.
+func evaluated(fs frontSpec, route func(*session, *op), run func(*command.Ctx)) frontSpec {
+	fs.route, fs.Run = route, run
+	fs.Flags |= command.ReadOnly
+	return fs
+}
+
 func arg(name, kind string) command.Arg { return command.Arg{Name: name, Type: kind} }
 
 func opt(a command.Arg) command.Arg { a.Optional = true; return a }
@@ -175,7 +183,7 @@ func configSpec() frontSpec {
 
 func clusterSpec() frontSpec {
 	slot := arg("slot", "integer")
-	fs := container("cluster", "cluster", "3.0.0", "Commands for clients of the cluster listener.",
+	return container("cluster", "cluster", "3.0.0", "Commands for clients of the cluster listener.",
 		sub("slots", 2, always, "3.0.0", "Answers which node leads which slots.", clusterOnly(clusterSlots)),
 		sub("shards", 2, always, "7.0.0", "Answers the nodes with the slots they lead.", clusterOnly(clusterShards)),
 		sub("nodes", 2, always, "3.0.0", "Lists the nodes.", clusterOnly(clusterNodes)),
@@ -183,28 +191,19 @@ func clusterSpec() frontSpec {
 		sub("myid", 2, always, "3.0.0", "Answers this node's name.", clusterOnly(clusterMyid)),
 		sub("myshardid", 2, always, "7.2.0", "Answers this node's name: each node is a shard of its own.", clusterOnly(clusterMyid)),
 		sub("keyslot", 3, always, "3.0.0", "Answers a key's slot.", clusterOnly(clusterKeyslot), arg("key", "string")),
-		sub("countkeysinslot", 3, always, "3.0.0", "Counts the keys of a slot.", nil, slot),
-		sub("getkeysinslot", 4, always, "3.0.0", "Answers keys of a slot.", nil, slot, arg("count", "integer")),
+		evaluated(sub("countkeysinslot", 3, always, "3.0.0", "Counts the keys of a slot.", nil, slot), clusterSlotKeys, runCountkeysinslot),
+		evaluated(sub("getkeysinslot", 4, always, "3.0.0", "Answers keys of a slot.", nil, slot, arg("count", "integer")), clusterSlotKeys, runGetkeysinslot),
 		sub("links", 2, always, "7.0.0", "Answers nothing: links between nodes are not Redis's.", clusterOnly(clusterLinks)),
 		sub("help", 2, always, "5.0.0", "Describes the subcommands.", clusterOnly(help("cluster",
 			"SLOTS, SHARDS, NODES", "    Who leads which slots.", "INFO", "    State of the cluster.", "MYID", "    Name of this node.",
 			"KEYSLOT <key>", "    Slot of a key.", "COUNTKEYSINSLOT <slot>, GETKEYSINSLOT <slot> <count>", "    Keys of a slot."))),
 	)
-	for i := range fs.sub {
-		switch fs.sub[i].Name {
-		case "countkeysinslot", "getkeysinslot":
-			fs.sub[i].route = clusterSlotKeys
-		}
-	}
-	return fs
 }
 
 func serverSpecs() []frontSpec {
 	const g = "server"
-	info := row("info", -1, always, g, "1.0.0", "O(1)", "Describes this node and the keyspace.", nil, opt(many(arg("section", "string"))))
-	info.route = routeInfo
 	return []frontSpec{
-		info,
+		evaluated(row("info", -1, always, g, "1.0.0", "O(1)", "Describes this node and the keyspace.", nil, opt(many(arg("section", "string")))), routeInfo, runInfo),
 		row("time", 1, quick, g, "2.6.0", "O(1)", "Answers the node's time: seconds and microseconds.", cmdTime),
 		row("role", 1, hidden|command.Fast|command.Admin, g, "2.8.12", "O(1)", "Answers master: any node takes reads and writes.", cmdRole),
 		row("lastsave", 1, quick|command.Admin, g, "1.0.0", "O(1)", "Answers now: everything acknowledged is on disk.", cmdLastsave),
@@ -221,6 +220,9 @@ func serverSpecs() []frontSpec {
 // toolSpecs are commands that tools ask for.
 func toolSpecs() []frontSpec {
 	const g = "server"
+	usage := evaluated(sub("usage", -3, 0, "4.0.0", "Estimates the bytes of a key and its value.", nil,
+		arg("key", "key"), opt(with("SAMPLES", arg("count", "integer")))), nil, runMemoryUsage)
+	usage.Keys = command.KeyRange{First: 2, Last: 2, Step: 1}
 	return []frontSpec{
 		container("slowlog", g, "2.2.12", "Commands about commands that took long.",
 			sub("get", -2, hidden|command.Admin, "2.2.12", "Answers the last slow commands of this node.", slowlogGet, opt(arg("count", "integer"))),
@@ -237,11 +239,12 @@ func toolSpecs() []frontSpec {
 			sub("help", 2, hidden, "2.8.13", "Describes the subcommands.", help("latency",
 				"HISTOGRAM [<command> ...]", "    Calls by powers of two of microseconds."))),
 		container("memory", g, "4.0.0", "Commands about memory.",
+			usage,
 			sub("doctor", 2, 0, "4.0.0", "Says where to look.", replyText("The node's memory is in INFO memory and in its /metrics.\n")),
 			sub("stats", 2, 0, "4.0.0", "Answers the node's memory.", memoryStats),
 			sub("purge", 2, 0, "4.0.0", "Accepted: memory goes back by itself.", replyOK),
 			sub("malloc-stats", 2, 0, "4.0.0", "Says where to look.", replyText("The allocator is Go's: see the node's /debug/pprof/heap.\n")),
-			sub("help", 2, always, "4.0.0", "Describes the subcommands.", help("memory", "STATS, DOCTOR", "    The node's memory."))),
+			sub("help", 2, always, "4.0.0", "Describes the subcommands.", help("memory", "USAGE <key> [SAMPLES <count>]", "    Bytes of a key.", "STATS, DOCTOR", "    The node's memory."))),
 		container("module", g, "4.0.0", "Commands about modules, of which there are none.",
 			sub("list", 2, hidden|command.Admin, "4.0.0", "Answers nothing: there are no modules.", emptyArray),
 			sub("help", 2, hidden, "5.0.0", "Describes the subcommands.", help("module", "LIST", "    Modules: none."))),

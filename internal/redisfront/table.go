@@ -2,7 +2,6 @@ package redisfront
 
 import (
 	"sort"
-	"strings"
 
 	"coterie/internal/command"
 )
@@ -27,13 +26,24 @@ type entry struct {
 // exactly one reply to s.rw. args begins with the command's name.
 type localFunc func(s *session, args [][]byte)
 
-// frontSpec is a command that the front answers by itself: a row of the table
-// with a handler beside it. sub stands for the row's Sub.
+// frontSpec is a row of the table with a handler beside it. sub stands for
+// the row's Sub.
 type frontSpec struct {
 	command.Spec
 	local localFunc
 	route func(*session, *op)
 	sub   []frontSpec
+}
+
+// Specs are the rows of the commands that the front answers. The node joins
+// them with the data types' into the one table. Three have a Run, for what
+// only partitions know: INFO's keyspace, and the two of CLUSTER about a slot.
+func Specs() []command.Spec {
+	var rows []command.Spec
+	for _, fs := range frontSpecs() {
+		rows = append(rows, fs.Spec)
+	}
+	return rows
 }
 
 type table struct {
@@ -42,15 +52,28 @@ type table struct {
 	stats  []*cmdStats
 }
 
-func newTable(front []frontSpec, evaluated []command.Spec) *table {
+// newTable puts the front's handlers beside the rows.
+func newTable(rows *command.Table) *table {
+	handlers := make(map[string]frontSpec)
+	for _, fs := range frontSpecs() {
+		handlers[fs.Name] = fs
+		for _, sub := range fs.sub {
+			handlers[fs.Name+"|"+sub.Name] = sub
+		}
+	}
 	t := &table{byName: make(map[string]*entry)}
-	for i := range front {
-		t.addFront(&front[i])
-	}
-	for i := range evaluated {
-		t.addEvaluated(&evaluated[i])
-	}
-	for _, e := range t.byName {
+	for _, spec := range rows.Commands() {
+		e := newEntry(spec, handlers)
+		for i := range spec.Sub {
+			sub := newEntry(&spec.Sub[i], handlers)
+			sub.words = 2
+			if e.subs == nil {
+				e.subs = make(map[string]*entry)
+			}
+			e.subs[spec.Sub[i].Name] = sub
+			e.list = append(e.list, sub)
+		}
+		t.byName[e.full] = e
 		t.list = append(t.list, e)
 	}
 	sort.Slice(t.list, func(i, j int) bool { return t.list[i].full < t.list[j].full })
@@ -62,52 +85,14 @@ func newTable(front []frontSpec, evaluated []command.Spec) *table {
 	return t
 }
 
-func newEntry(spec *command.Spec, parent *entry) *entry {
-	e := &entry{spec: spec, full: strings.ToLower(spec.Name), words: 1, fast: spec.Flags&command.Fast != 0}
-	if parent != nil {
-		e.full, e.words = parent.full+"|"+e.full, parent.words+1
+func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {
+	h := handlers[spec.Full]
+	e := &entry{spec: spec, full: spec.Full, local: h.local, route: h.route, words: 1,
+		fast: spec.Flags&command.Fast != 0, stats: &cmdStats{name: spec.Full}}
+	if r := internalRoutes[spec.Full]; r != nil {
+		e.route = r
 	}
-	e.stats = &cmdStats{name: e.full}
 	return e
-}
-
-func (e *entry) addSub(sub *entry) {
-	if e.subs == nil {
-		e.subs = make(map[string]*entry)
-	}
-	e.subs[strings.ToLower(sub.spec.Name)] = sub
-	e.list = append(e.list, sub)
-}
-
-func (t *table) addFront(fs *frontSpec) {
-	e := newEntry(&fs.Spec, nil)
-	e.local, e.route = fs.local, fs.route
-	for i := range fs.sub {
-		sub := newEntry(&fs.sub[i].Spec, e)
-		sub.local, sub.route = fs.sub[i].local, fs.sub[i].route
-		e.addSub(sub)
-	}
-	t.byName[e.full] = e
-}
-
-// addEvaluated adds a command that partitions evaluate. A container's rows
-// join those of the front's under the same name.
-func (t *table) addEvaluated(spec *command.Spec) {
-	e := newEntry(spec, nil)
-	e.route = internalRoutes[e.full]
-	for i := range spec.Sub {
-		sub := newEntry(&spec.Sub[i], e)
-		e.addSub(sub)
-	}
-	if old := t.byName[e.full]; old != nil && len(old.subs) > 0 {
-		for _, sub := range e.list {
-			if old.subs[strings.ToLower(sub.spec.Name)] == nil {
-				old.addSub(sub)
-			}
-		}
-		return
-	}
-	t.byName[e.full] = e
 }
 
 // leaves are the rows that can be called: a container's subcommands, else the
@@ -142,30 +127,6 @@ func lower(dst, name []byte) []byte {
 			c += 'a' - 'A'
 		}
 		dst = append(dst, c)
-	}
-	return dst
-}
-
-// arityOK checks the number of arguments, the name included, as Redis does.
-func (e *entry) arityOK(n int) bool {
-	if a := e.spec.Arity; a >= 0 {
-		return n == a
-	}
-	return n >= -e.spec.Arity
-}
-
-// keyPositions appends the positions of a command's keys.
-func (e *entry) keyPositions(dst []int, n int) []int {
-	k := e.spec.Keys
-	if k.First == 0 {
-		return dst
-	}
-	last, step := k.Last, max(k.Step, 1)
-	if last < 0 {
-		last += n
-	}
-	for i := k.First; i <= last && i < n; i += step {
-		dst = append(dst, i)
 	}
 	return dst
 }

@@ -57,29 +57,26 @@ func routeInfo(s *session, o *op) {
 		s.launch(o, &fan{merge: func(w *resp.Writer, _ *fan) { w.Verbatim("txt", text) }})
 		return
 	}
-	databases := Databases
-	if s.cluster {
-		databases = 1
-	}
 	ids := s.ledNow()
-	f := &fan{parts: make([]part, len(ids)*databases), lenient: true}
-	ask := [][]byte{[]byte("dbsize")}
-	for i := range f.parts {
-		s.whole(&f.parts[i], f, o.cmd, ids[i/databases], ask)
-		f.parts[i].req.DB = uint8(i % databases)
+	f := &fan{parts: make([]part, len(ids)), lenient: true}
+	for i, id := range ids {
+		s.whole(&f.parts[i], f, o.cmd, id, o.args[:1])
 	}
+	cluster := s.cluster
 	f.merge = func(w *resp.Writer, f *fan) {
 		var keys [Databases]int64
 		for i := range f.parts {
-			n, _ := intReply(f.parts[i].reply)
-			keys[i%databases] += n
+			sizes, _ := intsReply(f.parts[i].reply, Databases)
+			for db, n := range sizes {
+				keys[db] += n
+			}
 		}
 		if b.Len() > 0 {
 			b.WriteString("\r\n")
 		}
 		b.WriteString("# Keyspace\r\n")
 		for db, n := range keys {
-			if n > 0 {
+			if n > 0 && (db == 0 || !cluster) {
 				b.line("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", n))
 			}
 		}
