@@ -344,7 +344,9 @@ func TestRequestMemory(t *testing.T) {
 	r := newFake(t, fakeLoop, 3)
 	addr, _ := serveFake(t, r, Limits{RequestMemory: 1 << 20, MemoryWait: 100 * time.Millisecond})
 	c := dial(t, addr)
-	go func() { _, _ = c.Write([]byte("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4000000\r\n" + strings.Repeat("x", 4000000))) }()
+	go func() {
+		_, _ = c.Write([]byte("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4000000\r\n" + strings.Repeat("x", 4000000)))
+	}()
 	c.expect("-ERR the node's memory for requests is used up\r\n")
 	waitFor(t, "memory is given back", func() bool { return r.front.budget.inUse() == 0 })
 }
