@@ -160,6 +160,9 @@ func names(r Record, obj Object) bool {
 // SetExpiry gives a record another deadline, in milliseconds since the Unix
 // epoch; 0 takes it away. One that has passed removes the key.
 func (s *Space) SetExpiry(key []byte, old Record, at int64) {
+	if old.ExpireAt == at {
+		return
+	}
 	r := old
 	r.ExpireAt = at
 	s.Put(key, old, r)

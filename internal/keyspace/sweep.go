@@ -15,6 +15,8 @@ type Progress struct {
 	Next uint16
 	// Removed is the number of keys that this step removed.
 	Removed int
+	// Pending is the number of slots it met that have later deadlines.
+	Pending int
 }
 
 // SweepDead removes records that no namespace owns any more, with all that
@@ -137,6 +139,7 @@ func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress 
 			continue
 		}
 		if isExpiry { // the slot's other deadlines are later still
+			p.Pending++
 			slot++
 		}
 		seek = keys.ExpiryKey(seek[:0], slot, 0, 0, nil)
@@ -185,31 +188,4 @@ func counterValue(v []byte) (n uint64, ok bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(v), true
-}
-
-// Sweeper goes round and round a partition's span in bounded steps. Its zero
-// value starts anew; losing it costs nothing but one more round.
-type Sweeper struct {
-	dead, expired uint16 // where each sweep goes on
-	clean         bool   // no dead generation was left when a sweep ended
-}
-
-// Restart makes the next steps look for dead generations again: after a flush.
-func (s *Sweeper) Restart() { s.dead, s.clean = 0, false }
-
-// Step does about budget units of work, and says whether work may be left
-// that should not wait: dead records, or a slot with expired keys that the
-// budget did not reach.
-func (s *Sweeper) Step(txn kv.Txn, pid base.PartitionID, span base.Span, budget int) (more bool) {
-	if !s.clean {
-		p := SweepDead(txn, pid, span, s.dead, budget)
-		s.dead, s.clean = p.Next, p.Next >= span.Hi
-	}
-	p := SweepExpired(txn, span, s.expired, budget)
-	s.expired = p.Next
-	atEnd := p.Next >= span.Hi
-	if atEnd {
-		s.expired = 0
-	}
-	return !s.clean || !atEnd
 }

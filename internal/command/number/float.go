@@ -44,17 +44,24 @@ func ParseFloat(p []byte) (Float, bool) {
 	if !ok {
 		return Float{}, false
 	}
-	f := new(big.Float).SetPrec(mantissaBits).SetMode(big.ToNearestEven)
+	f := newFloat()
 	if zero {
 		return Float{f}, true
 	}
-	if _, _, err := f.Parse(string(completed(p)), 0); err != nil {
+	// Through a fraction, because only that way every value is rounded once.
+	r, ok := new(big.Rat).SetString(string(completed(p)))
+	if !ok {
 		return Float{}, false
 	}
-	if e := f.MantExp(nil); f.IsInf() || f.Sign() == 0 || e > maxExponent || e < minExponent {
+	f.SetRat(r)
+	if e := f.MantExp(nil); e > maxExponent || e < minExponent {
 		return Float{}, false
 	}
 	return Float{f}, true
+}
+
+func newFloat() *big.Float {
+	return new(big.Float).SetPrec(mantissaBits).SetMode(big.ToNearestEven)
 }
 
 // checkNumber verifies the form of an unsigned number, and that its exponent
@@ -103,35 +110,23 @@ func completed(p []byte) []byte {
 	if bytes.ContainsAny(p, "xX") && !bytes.ContainsAny(p, "pP") {
 		return append(append([]byte(nil), p...), "p0"...)
 	}
-	return decimal(p)
-}
-
-// decimal takes leading zeros away, which Go would read as another base.
-func decimal(p []byte) []byte {
-	if bytes.ContainsAny(p, "xX") {
-		return p
-	}
-	sign := 0
-	if p[0] == '+' || p[0] == '-' {
-		sign = 1
-	}
-	rest := bytes.TrimLeft(p[sign:], "0")
-	if len(rest) == 0 || !isDecimal(rest[0]) {
-		rest = append([]byte("0"), rest...)
-	}
-	return append(append([]byte(nil), p[:sign]...), rest...)
+	return p
 }
 
 func isDecimal(c byte) bool { return '0' <= c && c <= '9' }
 
 func isHex(c byte) bool { return isDecimal(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-// Add adds; ok is false when the sum is no number or infinite.
+// Add adds; ok is false when the sum is no number or infinite. The zero Float
+// is zero.
 func (a Float) Add(b Float) (sum Float, ok bool) {
+	if a.f == nil {
+		a.f = newFloat()
+	}
 	if a.f.IsInf() || b.f.IsInf() {
 		return Float{}, false
 	}
-	f := new(big.Float).SetPrec(mantissaBits).SetMode(big.ToNearestEven)
+	f := newFloat()
 	f.Add(a.f, b.f)
 	return Float{f}, f.MantExp(nil) <= maxExponent
 }

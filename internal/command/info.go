@@ -1,0 +1,291 @@
+package command
+
+import (
+	"sort"
+
+	"coterie/internal/command/glob"
+	"coterie/internal/resp"
+)
+
+// Describe answers COMMAND and its subcommands, whose number of arguments was
+// checked. It concerns no partition: whoever has the client answers it.
+func (t *Table) Describe(w *resp.Writer, args [][]byte) {
+	if len(args) == 1 {
+		t.infoAll(w)
+		return
+	}
+	switch sub := args[1]; {
+	case Is(sub, "COUNT"):
+		w.Int(int64(len(t.top)))
+	case Is(sub, "INFO"):
+		t.infoOf(w, args[2:])
+	case Is(sub, "DOCS"):
+		t.docs(w, args[2:])
+	case Is(sub, "LIST"):
+		t.list(w, args[2:])
+	case Is(sub, "GETKEYS"):
+		t.getKeys(w, args[2:], false)
+	case Is(sub, "GETKEYSANDFLAGS"):
+		t.getKeys(w, args[2:], true)
+	case Is(sub, "HELP"):
+		Help(w, "COMMAND", t.find(args[0]).Sub)
+	default:
+		w.Error(t.Unknown(args))
+	}
+}
+
+// Help answers the HELP of a command with these subcommands.
+func Help(w *resp.Writer, name string, subs []Spec) {
+	w.Array(1 + 2*len(subs))
+	w.Simple(name + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+	for i := range subs {
+		w.Simple(usage(&subs[i]))
+		w.Simple("    " + subs[i].Summary)
+	}
+}
+
+func (t *Table) infoAll(w *resp.Writer) {
+	w.Array(len(t.top))
+	for _, s := range t.top {
+		info(w, s)
+	}
+}
+
+func (t *Table) infoOf(w *resp.Writer, names [][]byte) {
+	if len(names) == 0 {
+		t.infoAll(w)
+		return
+	}
+	w.Array(len(names))
+	for _, name := range names {
+		if s := t.find(name); s != nil {
+			info(w, s)
+		} else {
+			w.NullArray()
+		}
+	}
+}
+
+// info writes the ten elements that describe a command to a client library.
+func info(w *resp.Writer, s *Spec) {
+	w.Array(10)
+	w.BulkString(s.Full)
+	w.Int(int64(s.Arity))
+	flags := s.Flags.names()
+	w.Set(len(flags))
+	for _, f := range flags {
+		w.Simple(f)
+	}
+	k := s.legacyKeys()
+	w.Int(int64(k.First))
+	w.Int(int64(k.Last))
+	w.Int(int64(k.Step))
+	cats := s.categories()
+	w.Set(len(cats))
+	for _, c := range cats {
+		w.Simple("@" + c)
+	}
+	w.Array(len(s.Tips))
+	for _, tip := range s.Tips {
+		w.BulkString(tip)
+	}
+	specs := s.keySpecs()
+	w.Array(len(specs))
+	for _, ks := range specs {
+		keySpec(w, ks)
+	}
+	w.Array(len(s.Sub))
+	for i := range s.Sub {
+		info(w, &s.Sub[i])
+	}
+}
+
+func keySpec(w *resp.Writer, ks KeySpec) {
+	last := ks.Keys.Last
+	if last > 0 {
+		last -= ks.Keys.First // relative to the first, in this place
+	}
+	w.Map(3)
+	w.BulkString("flags")
+	w.Set(len(ks.Flags))
+	for _, f := range ks.Flags {
+		w.Simple(f)
+	}
+	w.BulkString("begin_search")
+	w.Map(2)
+	w.BulkString("type")
+	w.BulkString("index")
+	w.BulkString("spec")
+	w.Map(1)
+	w.BulkString("index")
+	w.Int(int64(ks.Keys.First))
+	w.BulkString("find_keys")
+	w.Map(2)
+	w.BulkString("type")
+	w.BulkString("range")
+	w.BulkString("spec")
+	w.Map(3)
+	w.BulkString("lastkey")
+	w.Int(int64(last))
+	w.BulkString("keystep")
+	w.Int(int64(ks.Keys.Step))
+	w.BulkString("limit")
+	w.Int(0)
+}
+
+// legacyKeys is the triple that older clients read.
+func (s *Spec) legacyKeys() KeyRange { return s.Keys }
+
+func (s *Spec) keySpecs() []KeySpec {
+	if s.KeySpecs != nil || s.Keys.First <= 0 {
+		return s.KeySpecs
+	}
+	flags := []string{"RO", "access"}
+	if s.Flags&Write != 0 {
+		flags = []string{"RW", "update"}
+	}
+	return []KeySpec{{Keys: s.Keys, Flags: flags}}
+}
+
+var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
+	"skip_monitor", "skip_slowlog", "fast", "no_auth", "movablekeys", "no_multi", "allow_busy"}
+
+func (f Flags) names() (names []string) {
+	for i, name := range flagNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// categoryOrder is the order in which Redis lists ACL categories.
+var categoryOrder = [...]string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog",
+	"geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
+
+// categories is the row's ACL categories, with those that its flags imply.
+func (s *Spec) categories() (cats []string) {
+	has := map[string]bool{
+		"write":    s.Flags&Write != 0,
+		"read":     s.Flags&ReadOnly != 0 && !s.hasCategory("scripting"),
+		"admin":    s.Flags&Admin != 0,
+		"pubsub":   s.Flags&PubSub != 0,
+		"fast":     s.Flags&Fast != 0,
+		"slow":     s.Flags&Fast == 0,
+		"blocking": s.Flags&Blocking != 0,
+	}
+	has["dangerous"] = has["admin"]
+	for _, c := range s.Categories {
+		has[c] = true
+	}
+	for _, c := range categoryOrder {
+		if has[c] {
+			cats = append(cats, c)
+		}
+	}
+	return cats
+}
+
+func (s *Spec) hasCategory(name string) bool {
+	for _, c := range s.Categories {
+		if c == name {
+			return true
+		}
+	}
+	return false
+}
+
+// all calls f with every row, subcommands after their container.
+func (t *Table) all(f func(*Spec)) {
+	for _, s := range t.top {
+		f(s)
+		for i := range s.Sub {
+			f(&s.Sub[i])
+		}
+	}
+}
+
+func (t *Table) list(w *resp.Writer, args [][]byte) {
+	keep := func(*Spec) bool { return true }
+	switch {
+	case len(args) == 0:
+	case len(args) != 3 || !Is(args[0], "FILTERBY"):
+		w.Error(ErrSyntax)
+		return
+	case Is(args[1], "MODULE"):
+		keep = func(*Spec) bool { return false } // there are no modules
+	case Is(args[1], "ACLCAT"):
+		keep = func(s *Spec) bool {
+			for _, c := range s.categories() {
+				if c == string(args[2]) {
+					return true
+				}
+			}
+			return false
+		}
+	case Is(args[1], "PATTERN"):
+		keep = func(s *Spec) bool { return glob.MatchFold(args[2], []byte(s.Full)) }
+	default:
+		w.Error(ErrSyntax)
+		return
+	}
+	var names []string
+	if len(args) == 0 {
+		for _, s := range t.top {
+			names = append(names, s.Full)
+		}
+	} else {
+		t.all(func(s *Spec) {
+			if keep(s) {
+				names = append(names, s.Full)
+			}
+		})
+	}
+	sort.Strings(names)
+	w.Set(len(names))
+	for _, n := range names {
+		w.BulkString(n)
+	}
+}
+
+func (t *Table) getKeys(w *resp.Writer, line [][]byte, withFlags bool) {
+	s := t.Lookup(line)
+	switch {
+	case s == nil:
+		w.Error("ERR Invalid command specified")
+		return
+	case s.Keys.First <= 0 && s.Flags&MovableKeys == 0:
+		w.Error("ERR The command has no key arguments")
+		return
+	case !s.CheckArity(len(line)):
+		w.Error("ERR Invalid number of arguments specified for command")
+		return
+	}
+	type use struct {
+		at    int
+		flags []string
+	}
+	var uses []use
+	for _, ks := range s.keySpecs() {
+		for _, at := range ks.Keys.appendTo(nil, len(line)) {
+			uses = append(uses, use{at, ks.Flags})
+		}
+	}
+	if len(uses) == 0 {
+		w.Error("ERR Invalid arguments specified for command")
+		return
+	}
+	w.Array(len(uses))
+	for _, u := range uses {
+		if withFlags {
+			w.Array(2)
+		}
+		w.Bulk(line[u.at])
+		if withFlags {
+			w.Set(len(u.flags))
+			for _, f := range u.flags {
+				w.Simple(f)
+			}
+		}
+	}
+}

@@ -1,0 +1,19 @@
+// Package datatype collects the rows of all commands that partitions
+// evaluate. Each type has a package of its own below this one; a new type is
+// added here and nowhere else.
+package datatype
+
+import (
+	"slices"
+
+	"coterie/internal/command"
+	"coterie/internal/datatype/bits"
+	"coterie/internal/datatype/generic"
+	"coterie/internal/datatype/hash"
+	"coterie/internal/datatype/str"
+)
+
+// All is the rows of all evaluated commands.
+func All() []command.Spec {
+	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows())
+}

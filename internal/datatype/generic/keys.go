@@ -1,0 +1,150 @@
+package generic
+
+import (
+	"coterie/internal/command"
+	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
+)
+
+func del(c *command.Ctx) {
+	n := int64(0)
+	for _, key := range c.Args[1:] {
+		if r := c.Lookup(key); r.Exists() {
+			c.Remove(key, r)
+			n++
+		}
+	}
+	c.Out.Int(n)
+}
+
+// exists is EXISTS and TOUCH: nothing remembers when a key was last used.
+func exists(c *command.Ctx) {
+	n := int64(0)
+	for _, key := range c.Args[1:] {
+		if c.Lookup(key).Exists() {
+			n++
+		}
+	}
+	c.Out.Int(n)
+}
+
+func typeOf(c *command.Ctx) { c.Out.Simple(c.Lookup(c.Args[1]).Type.String()) }
+
+func rename(c *command.Ctx) {
+	r := c.Lookup(c.Args[1])
+	if !r.Exists() {
+		c.Fail(command.ErrNoSuchKey)
+		return
+	}
+	if string(c.Args[1]) != string(c.Args[2]) {
+		c.Move(c.Args[1], r, c.Args[2], c.Lookup(c.Args[2]))
+	}
+	c.Out.Simple("OK")
+}
+
+func renameNX(c *command.Ctx) {
+	r := c.Lookup(c.Args[1])
+	if !r.Exists() {
+		c.Fail(command.ErrNoSuchKey)
+		return
+	}
+	if c.Lookup(c.Args[2]).Exists() { // also when both are the same key
+		c.Out.Int(0)
+		return
+	}
+	c.Move(c.Args[1], r, c.Args[2], keyspace.Record{})
+	c.Out.Int(1)
+}
+
+func copyKey(c *command.Ctx) {
+	db, from, replace := c.DB, c.DB, false
+	for i := 3; i < len(c.Args); i++ {
+		switch {
+		case command.Is(c.Args[i], "REPLACE"):
+			replace = true
+		case command.Is(c.Args[i], "DB") && i+1 < len(c.Args):
+			n, ok := c.Int(i + 1)
+			if !ok {
+				return
+			}
+			if n < 0 || n >= keyspace.Namespaces {
+				c.Fail("ERR DB index is out of range")
+				return
+			}
+			db = int(n)
+			i++
+		default:
+			c.Fail(command.ErrSyntax)
+			return
+		}
+	}
+	if db == from && string(c.Args[1]) == string(c.Args[2]) {
+		c.Fail("ERR source and destination objects are the same")
+		return
+	}
+	r, slot := c.Lookup(c.Args[1]), c.Slot(c.Args[1])
+	if !r.Exists() {
+		c.Out.Int(0)
+		return
+	}
+	c.Select(db)
+	defer c.Select(from)
+	old := c.Lookup(c.Args[2])
+	if old.Exists() && !replace {
+		c.Out.Int(0)
+		return
+	}
+	c.Copy(slot, r, c.Args[2], old)
+	c.Out.Int(1)
+}
+
+// The sizes in bytes up to which Redis keeps a string in the two compact ways
+// that OBJECT ENCODING tells apart.
+const (
+	maxIntString = 20
+	maxEmbedded  = 44
+)
+
+func objectEncoding(c *command.Ctx) {
+	r := c.Lookup(c.Args[2])
+	_, elements := r.Object()
+	name := "raw"
+	switch {
+	case !r.Exists():
+		c.Out.Null()
+		return
+	case r.Type == keyspace.Hash && elements:
+		name = "hashtable"
+	case r.Type == keyspace.Hash:
+		name = "listpack"
+	case len(r.Body) <= maxIntString && isInt(r.Body):
+		name = "int"
+	case len(r.Body) <= maxEmbedded:
+		name = "embstr"
+	}
+	c.Out.BulkString(name)
+}
+
+func isInt(p []byte) bool {
+	_, ok := number.ParseInt(p)
+	return ok
+}
+
+// objectConstant answers for what is the same for all keys that exist.
+func objectConstant(n int64) func(*command.Ctx) {
+	return func(c *command.Ctx) {
+		if !c.Lookup(c.Args[2]).Exists() {
+			c.Out.Null()
+			return
+		}
+		c.Out.Int(n)
+	}
+}
+
+func objectFreq(c *command.Ctx) {
+	if !c.Lookup(c.Args[2]).Exists() {
+		c.Out.Null()
+		return
+	}
+	c.Fail("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+}

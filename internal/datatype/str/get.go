@@ -1,0 +1,127 @@
+package str
+
+import (
+	"coterie/internal/command"
+	"coterie/internal/keyspace"
+)
+
+// value looks a string up. ok is false when it replied with an error.
+func value(c *command.Ctx, key []byte) (keyspace.Record, bool) {
+	return c.Typed(key, keyspace.String)
+}
+
+// reply replies with a string record, or null when it is absent.
+func reply(c *command.Ctx, r keyspace.Record) {
+	if !r.Exists() {
+		c.Out.Null()
+		return
+	}
+	c.Out.Bulk(r.Body)
+}
+
+// put stores a string in the place of old, with its deadline or without.
+func put(c *command.Ctx, key []byte, old keyspace.Record, body []byte, expireAt int64) {
+	c.Put(key, old, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body})
+}
+
+func get(c *command.Ctx) {
+	if r, ok := value(c, c.Args[1]); ok {
+		reply(c, r)
+	}
+}
+
+func getDel(c *command.Ctx) {
+	r, ok := value(c, c.Args[1])
+	if !ok {
+		return
+	}
+	reply(c, r)
+	if r.Exists() {
+		c.Remove(c.Args[1], r)
+	}
+}
+
+func getEx(c *command.Ctx) {
+	o, ok := parseOptions(c, 2, forGetEx)
+	if !ok {
+		return
+	}
+	r, ok := value(c, c.Args[1])
+	if !ok {
+		return
+	}
+	if !r.Exists() {
+		c.Out.Null()
+		return
+	}
+	at, ok := o.deadline(c)
+	if !ok {
+		return
+	}
+	c.Out.Bulk(r.Body)
+	if o.persist || o.expire {
+		c.SetExpiry(c.Args[1], r, at)
+	}
+}
+
+func getSet(c *command.Ctx) {
+	r, ok := value(c, c.Args[1])
+	if !ok {
+		return
+	}
+	reply(c, r)
+	put(c, c.Args[1], r, c.Args[2], 0)
+}
+
+func strLen(c *command.Ctx) {
+	if r, ok := value(c, c.Args[1]); ok {
+		c.Out.Int(int64(len(r.Body)))
+	}
+}
+
+func getRange(c *command.Ctx) {
+	start, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	end, ok := c.Int(3)
+	if !ok {
+		return
+	}
+	r, ok := value(c, c.Args[1])
+	if !ok {
+		return
+	}
+	n := int64(len(r.Body))
+	if start < 0 && end < 0 && start > end {
+		c.Out.BulkString("")
+		return
+	}
+	start, end = fromEnd(start, n), min(fromEnd(end, n), n-1)
+	if start > end || n == 0 {
+		c.Out.BulkString("")
+		return
+	}
+	c.Out.Bulk(r.Body[start : end+1])
+}
+
+// fromEnd turns a position that counts from the end, when negative, into one
+// from the start.
+func fromEnd(at, n int64) int64 {
+	if at >= 0 {
+		return at
+	}
+	return max(at+n, 0)
+}
+
+func mGet(c *command.Ctx) {
+	c.Out.Array(len(c.Args) - 1)
+	for _, key := range c.Args[1:] {
+		r := c.Lookup(key)
+		if r.Type != keyspace.String {
+			c.Out.Null()
+			continue
+		}
+		c.Out.Bulk(r.Body)
+	}
+}
