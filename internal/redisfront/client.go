@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"coterie/internal/command"
 )
 
 const (
@@ -317,7 +319,7 @@ func cmdMonitor(s *session, _ [][]byte) {
 
 // feedMonitors shows a command to every connection that watches.
 func (f *Front) feedMonitors(s *session, e *entry, args [][]byte) {
-	if e.spec.Flags&(skipMonitor) != 0 {
+	if e.spec.Flags&command.SkipMonitor != 0 {
 		return
 	}
 	now := time.Now().UnixMicro()

@@ -2,7 +2,6 @@ package redisfront
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"coterie/internal/resp"
@@ -205,20 +204,6 @@ func cmdShutdown(s *session, _ [][]byte) {
 
 func cmdReplicaof(s *session, _ [][]byte) {
 	s.rw.Error("ERR replication is the cluster's own: start a node with --join to add a copy")
-}
-
-// help answers a container's HELP.
-func help(container string, lines ...string) localFunc {
-	return func(s *session, _ [][]byte) {
-		head := strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-		s.rw.Array(len(lines) + 3)
-		s.rw.Simple(head)
-		for _, l := range lines {
-			s.rw.Simple(l)
-		}
-		s.rw.Simple("HELP")
-		s.rw.Simple("    Print this help.")
-	}
 }
 
 // emptyArray and others are replies of things that do not exist here.

@@ -242,7 +242,6 @@ func (s *session) infoStats(b *infoText) {
 	b.line("total_error_replies", c.errors.Load())
 	b.line("acl_access_denied_auth", 0)
 	b.line("coterie_protocol_errors", c.protocolErrors.Load())
-	b.line("coterie_rounds", s.f.router.Stats().Raft)
 }
 
 func (s *session) infoReplication(b *infoText) {

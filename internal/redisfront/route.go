@@ -34,7 +34,7 @@ func (s *session) route(o *op) {
 	}
 	k, n := spec.Keys, len(o.args)
 	if k.First == 0 || k.First >= n {
-		s.refuse(o.cmd, "ERR the command '"+o.cmd.full+"' names no key")
+		s.anywhere(o)
 		return
 	}
 	last := k.Last
@@ -106,13 +106,21 @@ func (s *session) request(o *op, p base.PartitionID, slot base.Slot) {
 
 // fill sets what is the same for all requests of a command.
 func (s *session) fill(r *partition.Request, sink partition.Sink, e *entry) {
-	r.DB = uint8(s.db.Load())
-	r.Proto = uint8(s.proto.Load())
-	r.Flags = 0
+	*r = partition.Request{DB: uint8(s.db.Load()), Proto: uint8(s.proto.Load()), Sink: sink}
 	if e.spec.Flags&command.Write != 0 {
 		r.Flags = partition.Write
 	}
-	r.Sink = sink
-	r.Origin = base.Origin{}
-	r.Status, r.Leader = partition.Done, 0
+}
+
+// anywhere sends a command without keys to some partition, preferably one led
+// here.
+func (s *session) anywhere(o *op) {
+	d := s.directory()
+	candidates := append(d.ledBy(d.Self), d.partitions...)
+	if len(candidates) == 0 {
+		s.refuse(o.cmd, errNoOwner)
+		return
+	}
+	s.request(o, candidates[0].ID, 0)
+	o.req.Flags |= partition.Whole
 }

@@ -30,14 +30,12 @@ type Router interface {
 
 // Stats is the node's own part of INFO.
 type Stats struct {
-	Started      time.Time
-	ClusterID    string
-	Applied      uint64 // sum of the applied indexes of the partitions led here, shown as the replication offset
-	Replicas     int    // copies of each partition beside its leader
-	Unavailable  int    // partitions without a leader, as far as this node knows
-	Raft         uint64 // rounds since start
-	DiskBytes    int64
-	MemoryBudget int64 // bytes the node was told to stay in; 0 if not bounded
+	Started     time.Time
+	ClusterID   string
+	Applied     uint64 // sum of the applied indexes of the partitions led here, shown as the replication offset
+	Replicas    int    // copies of each partition beside its leader
+	Unavailable int    // partitions without a leader, as far as this node knows
+	DiskBytes   int64
 }
 
 // Node is one line of the directory.

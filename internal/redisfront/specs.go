@@ -28,8 +28,14 @@ func row(name string, arity int, flags command.Flags, group, since, complexity, 
 }
 
 // container makes a command with subcommands, which share its group.
-func container(name, group, since, summary string, sub ...frontSpec) frontSpec {
+// Each gets a HELP that is made of the others' rows.
+func container(name, group, since, summary string, subs ...frontSpec) frontSpec {
 	fs := row(name, -2, 0, group, since, "Depends on the subcommand.", summary, nil)
+	answer := localFunc(cmdHelp)
+	if name == "cluster" {
+		answer = clusterOnly(cmdHelp)
+	}
+	sub := append(subs, sub("help", 2, hidden, "5.0.0", "Lists the subcommands.", answer))
 	for i := range sub {
 		sub[i].Group = group
 		sub[i].Categories = fs.Categories
@@ -58,26 +64,6 @@ func evaluated(fs frontSpec, route func(*session, *op), run func(*command.Ctx)) 
 	return fs
 }
 
-func arg(name, kind string) command.Arg { return command.Arg{Name: name, Type: kind} }
-
-func opt(a command.Arg) command.Arg { a.Optional = true; return a }
-
-func many(a command.Arg) command.Arg { a.Multiple = true; return a }
-
-func token(word string) command.Arg {
-	return command.Arg{Name: word, Type: "pure-token", Token: word}
-}
-
-func with(word string, a command.Arg) command.Arg { a.Token = word; return a }
-
-func oneOf(name string, args ...command.Arg) command.Arg {
-	return command.Arg{Name: name, Type: "oneof", Args: args}
-}
-
-func block(name string, args ...command.Arg) command.Arg {
-	return command.Arg{Name: name, Type: "block", Args: args}
-}
-
 // frontSpecs are all commands that the front answers.
 func frontSpecs() []frontSpec {
 	var all []frontSpec
@@ -90,15 +76,15 @@ func frontSpecs() []frontSpec {
 func connectionSpecs() []frontSpec {
 	const g = "connection"
 	return []frontSpec{
-		row("ping", -1, quick, g, "1.0.0", "O(1)", "Answers PONG, or the message given.", cmdPing, opt(arg("message", "string"))),
-		row("echo", 2, quick, g, "1.0.0", "O(1)", "Answers the message given.", cmdEcho, arg("message", "string")),
+		row("ping", -1, quick, g, "1.0.0", "O(1)", "Answers PONG, or the message given.", cmdPing, command.Text("message").Opt()),
+		row("echo", 2, quick, g, "1.0.0", "O(1)", "Answers the message given.", cmdEcho, command.Text("message")),
 		row("hello", -1, hidden|command.Fast|command.NoAuth|command.AllowBusy, g, "6.0.0", "O(1)", "Chooses the protocol version and introduces the client.", cmdHello,
-			opt(block("arguments", arg("protover", "integer"),
-				opt(with("AUTH", block("auth", arg("username", "string"), arg("password", "string")))),
-				opt(with("SETNAME", arg("clientname", "string")))))),
+			command.Block("arguments", command.Integer("protover"),
+				command.Block("auth", command.Text("username"), command.Text("password")).After("AUTH").Opt(),
+				command.Text("clientname").After("SETNAME").Opt()).Opt()),
 		row("auth", -2, hidden|command.Fast|command.NoAuth|command.AllowBusy, g, "1.0.0", "O(N) over the user's passwords", "Says who the client is.", cmdAuth,
-			opt(arg("username", "string")), arg("password", "string")),
-		row("select", 2, quick, g, "1.0.0", "O(1)", "Changes the connection's database.", cmdSelect, arg("index", "integer")),
+			command.Text("username").Opt(), command.Text("password")),
+		row("select", 2, quick, g, "1.0.0", "O(1)", "Changes the connection's database.", cmdSelect, command.Integer("index")),
 		row("quit", -1, hidden|command.Fast|command.NoAuth|command.AllowBusy, g, "1.0.0", "O(1)", "Ends the connection once its replies are written.", cmdQuit),
 		row("reset", 1, hidden|command.Fast|command.NoAuth|command.AllowBusy, g, "6.2.0", "O(1)", "Puts the connection back to how it began.", cmdReset),
 		row("readonly", 1, quick, "cluster", "3.0.0", "O(1)", "Allows reads from replicas on a cluster connection.", onlyCluster),
@@ -108,61 +94,52 @@ func connectionSpecs() []frontSpec {
 }
 
 func clientSpec() frontSpec {
-	onOff := oneOf("enabled", token("ON"), token("OFF"))
-	filters := many(oneOf("filter",
-		with("ID", arg("client-id", "integer")), with("TYPE", arg("client-type", "string")),
-		with("USER", arg("username", "string")), with("ADDR", arg("address", "string")),
-		with("LADDR", arg("address", "string")), with("SKIPME", arg("yes-or-no", "string")),
-		with("MAXAGE", arg("seconds", "integer"))))
+	onOff := command.OneOf("enabled", command.Token("on", "ON"), command.Token("off", "OFF"))
+	filters := command.OneOf("filter",
+		command.Integer("client-id").After("ID"), command.Text("client-type").After("TYPE"),
+		command.Text("username").After("USER"), command.Text("address").After("ADDR"),
+		command.Text("address").After("LADDR"), command.Text("yes-or-no").After("SKIPME"),
+		command.Integer("seconds").After("MAXAGE")).Many()
 	return container("client", "connection", "2.4.0", "Commands about client connections.",
 		sub("id", 2, hidden, "5.0.0", "Answers the connection's number.", clientID),
 		sub("info", 2, hidden, "6.2.0", "Describes this connection.", clientInfo),
 		sub("list", -2, hidden|command.Admin, "2.4.0", "Describes all connections of this node.", clientList,
-			opt(with("TYPE", arg("client-type", "string"))), opt(with("ID", many(arg("client-id", "integer"))))),
+			command.Text("client-type").After("TYPE").Opt(), command.Integer("client-id").Many().After("ID").Opt()),
 		sub("kill", -3, hidden|command.Admin, "2.4.0", "Ends connections of this node.", clientKill,
-			oneOf("who", arg("address", "string"), filters)),
-		sub("setname", 3, hidden, "2.6.9", "Names the connection.", clientSetname, arg("connection-name", "string")),
+			command.OneOf("who", command.Text("address"), filters)),
+		sub("setname", 3, hidden, "2.6.9", "Names the connection.", clientSetname, command.Text("connection-name")),
 		sub("getname", 2, hidden, "2.6.9", "Answers the connection's name.", clientGetname),
 		sub("setinfo", 4, hidden, "7.2.0", "Tells the client library's name or version.", clientSetinfo,
-			oneOf("attribute", with("LIB-NAME", arg("library", "string")), with("LIB-VER", arg("version", "string")))),
+			command.OneOf("attribute", command.Text("library").After("LIB-NAME"), command.Text("version").After("LIB-VER"))),
 		sub("reply", 3, hidden, "3.2.0", "Switches replies on, off, or off for one command.", clientReply,
-			oneOf("mode", token("ON"), token("OFF"), token("SKIP"))),
+			command.OneOf("mode", command.Token("on", "ON"), command.Token("off", "OFF"), command.Token("skip", "SKIP"))),
 		sub("no-evict", 3, hidden|command.Admin, "7.0.0", "Accepted: connections are not evicted.",
 			clientFlag(func(s *session) *bool { return &s.mu.noEvict }), onOff),
 		sub("no-touch", 3, hidden, "7.2.0", "Accepted: reads leave no traces on keys.",
 			clientFlag(func(s *session) *bool { return &s.mu.noTouch }), onOff),
 		sub("pause", -3, hidden|command.Admin, "3.0.0", "Refused: commands cannot be paused.",
-			replyError("ERR CLIENT PAUSE is not supported: leadership moves without it"), arg("timeout", "integer")),
+			replyError("ERR CLIENT PAUSE is not supported: leadership moves without it"), command.Integer("timeout")),
 		sub("unpause", 2, hidden|command.Admin, "6.2.0", "Accepted: nothing is paused.", replyOK),
-		sub("unblock", -3, hidden|command.Admin, "5.0.0", "Accepted: no connection is blocked.", replyZero, arg("client-id", "integer")),
+		sub("unblock", -3, hidden|command.Admin, "5.0.0", "Accepted: no connection is blocked.", replyZero, command.Integer("client-id")),
 		sub("tracking", -3, hidden, "6.0.0", "Refused, except OFF: there is no client side caching.", clientTracking, onOff),
 		sub("caching", 3, hidden, "6.0.0", "Refused: there is no client side caching.",
 			replyError("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"),
-			oneOf("mode", token("YES"), token("NO"))),
+			command.OneOf("mode", command.Token("yes", "YES"), command.Token("no", "NO"))),
 		sub("getredir", 2, hidden, "6.0.0", "Answers -1: there is no client side caching.", clientGetredir),
 		sub("trackinginfo", 2, hidden, "6.2.0", "Says that there is no client side caching.", clientTrackinginfo),
-		sub("help", 2, hidden, "5.0.0", "Describes the subcommands.", help("client",
-			"ID", "    Number of this connection.", "INFO", "    This connection.",
-			"LIST [TYPE <type>] [ID <id> ...]", "    All connections of this node.",
-			"KILL <address> | <filter> <value> ...", "    End connections. Filters: ID, TYPE, USER, ADDR, LADDR, SKIPME, MAXAGE.",
-			"SETNAME <name>, GETNAME", "    Name of this connection.", "SETINFO LIB-NAME|LIB-VER <value>", "    The client library.",
-			"REPLY ON|OFF|SKIP", "    Switch replies.")),
 	)
 }
 
 func commandSpec() frontSpec {
-	name := many(arg("command-name", "string"))
+	name := command.Text("command-name").Many()
 	fs := container("command", "server", "2.8.13", "Describes all commands.",
-		sub("count", 2, always, "2.8.13", "Answers how many commands there are.", commandCount),
-		sub("info", -2, always, "2.8.13", "Describes commands for client libraries.", commandInfo, opt(name)),
-		sub("docs", -2, always, "7.0.0", "Describes commands for people.", commandDocs, opt(name)),
-		sub("list", -2, always, "7.0.0", "Answers the names of commands.", commandList,
-			opt(with("FILTERBY", oneOf("filter", with("MODULE", arg("module-name", "string")), with("ACLCAT", arg("category", "string")), with("PATTERN", arg("pattern", "pattern")))))),
-		sub("getkeys", -3, always, "2.8.13", "Answers which arguments of a call are keys.", commandGetkeys(false), arg("command", "string"), opt(many(arg("arg", "string")))),
-		sub("getkeysandflags", -3, always, "7.0.0", "Answers which arguments of a call are keys, and what is done to them.", commandGetkeys(true), arg("command", "string"), opt(many(arg("arg", "string")))),
-		sub("help", 2, always, "5.0.0", "Describes the subcommands.", help("command",
-			"(no subcommand)", "    All commands.", "COUNT", "    Their number.", "INFO [<name> ...], DOCS [<name> ...]", "    Details.",
-			"LIST [FILTERBY ACLCAT|PATTERN|MODULE <value>]", "    Names.", "GETKEYS <command>, GETKEYSANDFLAGS <command>", "    Keys of a call.")),
+		sub("count", 2, always, "2.8.13", "Answers how many commands there are.", cmdCommand),
+		sub("info", -2, always, "2.8.13", "Describes commands for client libraries.", cmdCommand, name.Opt()),
+		sub("docs", -2, always, "7.0.0", "Describes commands for people.", cmdCommand, name.Opt()),
+		sub("list", -2, always, "7.0.0", "Answers the names of commands.", cmdCommand,
+			command.OneOf("filter", command.Text("module-name").After("MODULE"), command.Text("category").After("ACLCAT"), command.Pattern("pattern").After("PATTERN")).After("FILTERBY").Opt()),
+		sub("getkeys", -3, always, "2.8.13", "Answers which arguments of a call are keys.", cmdCommand, command.Text("command"), command.Text("arg").Many().Opt()),
+		sub("getkeysandflags", -3, always, "7.0.0", "Answers which arguments of a call are keys, and what is done to them.", cmdCommand, command.Text("command"), command.Text("arg").Many().Opt()),
 	)
 	fs.Arity, fs.Flags, fs.local = -1, always, cmdCommand
 	fs.Complexity = "O(N) over the commands"
@@ -170,19 +147,17 @@ func commandSpec() frontSpec {
 }
 
 func configSpec() frontSpec {
-	pair := many(block("data", arg("parameter", "string"), arg("value", "string")))
+	pair := command.Block("data", command.Text("parameter"), command.Text("value")).Many()
 	return container("config", "server", "2.0.0", "Commands about parameters.",
-		sub("get", -3, hidden|command.Admin, "2.0.0", "Answers parameters that match patterns.", configGet, many(arg("parameter", "string"))),
+		sub("get", -3, hidden|command.Admin, "2.0.0", "Answers parameters that match patterns.", configGet, command.Text("parameter").Many()),
 		sub("set", -4, hidden|command.Admin, "2.0.0", "Sets parameters; most belong to the node's own configuration and are refused.", configSet, pair),
 		sub("resetstat", 2, hidden|command.Admin, "2.0.0", "Sets this node's counters to zero.", configResetstat),
 		sub("rewrite", 2, hidden|command.Admin, "2.8.0", "Refused: parameters are in the node's own configuration.", configRewrite),
-		sub("help", 2, hidden, "5.0.0", "Describes the subcommands.", help("config",
-			"GET <pattern> ...", "    Parameters.", "SET <parameter> <value> ...", "    Set parameters.", "RESETSTAT", "    Counters to zero.")),
 	)
 }
 
 func clusterSpec() frontSpec {
-	slot := arg("slot", "integer")
+	slot := command.Integer("slot")
 	return container("cluster", "cluster", "3.0.0", "Commands for clients of the cluster listener.",
 		sub("slots", 2, always, "3.0.0", "Answers which node leads which slots.", clusterOnly(clusterSlots)),
 		sub("shards", 2, always, "7.0.0", "Answers the nodes with the slots they lead.", clusterOnly(clusterShards)),
@@ -190,30 +165,27 @@ func clusterSpec() frontSpec {
 		sub("info", 2, always, "3.0.0", "Describes the state of the cluster.", clusterOnly(clusterInfo)),
 		sub("myid", 2, always, "3.0.0", "Answers this node's name.", clusterOnly(clusterMyid)),
 		sub("myshardid", 2, always, "7.2.0", "Answers this node's name: each node is a shard of its own.", clusterOnly(clusterMyid)),
-		sub("keyslot", 3, always, "3.0.0", "Answers a key's slot.", clusterOnly(clusterKeyslot), arg("key", "string")),
+		sub("keyslot", 3, always, "3.0.0", "Answers a key's slot.", clusterOnly(clusterKeyslot), command.Text("key")),
 		evaluated(sub("countkeysinslot", 3, always, "3.0.0", "Counts the keys of a slot.", nil, slot), clusterSlotKeys, runCountkeysinslot),
-		evaluated(sub("getkeysinslot", 4, always, "3.0.0", "Answers keys of a slot.", nil, slot, arg("count", "integer")), clusterSlotKeys, runGetkeysinslot),
+		evaluated(sub("getkeysinslot", 4, always, "3.0.0", "Answers keys of a slot.", nil, slot, command.Integer("count")), clusterSlotKeys, runGetkeysinslot),
 		sub("links", 2, always, "7.0.0", "Answers nothing: links between nodes are not Redis's.", clusterOnly(clusterLinks)),
-		sub("help", 2, always, "5.0.0", "Describes the subcommands.", clusterOnly(help("cluster",
-			"SLOTS, SHARDS, NODES", "    Who leads which slots.", "INFO", "    State of the cluster.", "MYID", "    Name of this node.",
-			"KEYSLOT <key>", "    Slot of a key.", "COUNTKEYSINSLOT <slot>, GETKEYSINSLOT <slot> <count>", "    Keys of a slot."))),
 	)
 }
 
 func serverSpecs() []frontSpec {
 	const g = "server"
 	return []frontSpec{
-		evaluated(row("info", -1, always, g, "1.0.0", "O(1)", "Describes this node and the keyspace.", nil, opt(many(arg("section", "string")))), routeInfo, runInfo),
+		evaluated(row("info", -1, always, g, "1.0.0", "O(1)", "Describes this node and the keyspace.", nil, command.Text("section").Many().Opt()), routeInfo, runInfo),
 		row("time", 1, quick, g, "2.6.0", "O(1)", "Answers the node's time: seconds and microseconds.", cmdTime),
 		row("role", 1, hidden|command.Fast|command.Admin, g, "2.8.12", "O(1)", "Answers master: any node takes reads and writes.", cmdRole),
 		row("lastsave", 1, quick|command.Admin, g, "1.0.0", "O(1)", "Answers now: everything acknowledged is on disk.", cmdLastsave),
 		row("wait", 3, command.Blocking, "generic", "3.0.0", "O(1)", "Answers how many further copies the connection's writes have.", cmdWait,
-			arg("numreplicas", "integer"), arg("timeout", "integer")),
+			command.Integer("numreplicas"), command.Integer("timeout")),
 		row("monitor", 1, hidden|command.Admin, g, "1.0.0", "O(1)", "Shows every command that this node receives.", cmdMonitor),
 		row("shutdown", -1, hidden|command.Admin, g, "1.0.0", "O(1)", "Refused: a node is stopped as a process.", cmdShutdown),
-		row("replicaof", 3, hidden|command.Admin, g, "5.0.0", "O(1)", "Refused: replication is the cluster's own.", cmdReplicaof, arg("host", "string"), arg("port", "string")),
-		row("slaveof", 3, hidden|command.Admin, g, "1.0.0", "O(1)", "Refused: replication is the cluster's own.", cmdReplicaof, arg("host", "string"), arg("port", "string")),
-		row("lolwut", -1, quick, g, "5.0.0", "O(1)", "Says what this is.", cmdLolwut, opt(with("VERSION", arg("version", "integer")))),
+		row("replicaof", 3, hidden|command.Admin, g, "5.0.0", "O(1)", "Refused: replication is the cluster's own.", cmdReplicaof, command.Text("host"), command.Text("port")),
+		row("slaveof", 3, hidden|command.Admin, g, "1.0.0", "O(1)", "Refused: replication is the cluster's own.", cmdReplicaof, command.Text("host"), command.Text("port")),
+		row("lolwut", -1, quick, g, "5.0.0", "O(1)", "Says what this is.", cmdLolwut, command.Integer("version").After("VERSION").Opt()),
 	}
 }
 
@@ -221,41 +193,33 @@ func serverSpecs() []frontSpec {
 func toolSpecs() []frontSpec {
 	const g = "server"
 	usage := evaluated(sub("usage", -3, 0, "4.0.0", "Estimates the bytes of a key and its value.", nil,
-		arg("key", "key"), opt(with("SAMPLES", arg("count", "integer")))), nil, runMemoryUsage)
+		command.Key("key"), command.Integer("count").After("SAMPLES").Opt()), nil, runMemoryUsage)
 	usage.Keys = command.KeyRange{First: 2, Last: 2, Step: 1}
 	return []frontSpec{
 		container("slowlog", g, "2.2.12", "Commands about commands that took long.",
-			sub("get", -2, hidden|command.Admin, "2.2.12", "Answers the last slow commands of this node.", slowlogGet, opt(arg("count", "integer"))),
+			sub("get", -2, hidden|command.Admin, "2.2.12", "Answers the last slow commands of this node.", slowlogGet, command.Integer("count").Opt()),
 			sub("len", 2, hidden|command.Admin, "2.2.12", "Counts the slow commands remembered.", slowlogLen),
-			sub("reset", 2, hidden|command.Admin, "2.2.12", "Forgets the slow commands.", slowlogReset),
-			sub("help", 2, hidden, "6.2.0", "Describes the subcommands.", help("slowlog",
-				"GET [<count>]", "    Newest first: number, time, microseconds, arguments, client, its name.", "LEN", "    Their number.", "RESET", "    Forget them."))),
+			sub("reset", 2, hidden|command.Admin, "2.2.12", "Forgets the slow commands.", slowlogReset)),
 		container("latency", g, "2.8.13", "Commands about latencies.",
-			sub("histogram", -2, hidden|command.Admin, "7.0.0", "Answers the distribution of commands' latencies.", latencyHistogram, opt(many(arg("command", "string")))),
+			sub("histogram", -2, hidden|command.Admin, "7.0.0", "Answers the distribution of commands' latencies.", latencyHistogram, command.Text("command").Many().Opt()),
 			sub("latest", 2, hidden|command.Admin, "2.8.13", "Answers nothing: no latency events are recorded.", emptyArray),
-			sub("history", 3, hidden|command.Admin, "2.8.13", "Answers nothing: no latency events are recorded.", emptyArray, arg("event", "string")),
-			sub("reset", -2, hidden|command.Admin, "2.8.13", "Accepted: no latency events are recorded.", replyZero, opt(many(arg("event", "string")))),
-			sub("doctor", 2, hidden|command.Admin, "2.8.13", "Says where to look.", replyText("Latencies are in LATENCY HISTOGRAM, INFO latencystats and the node's /metrics.\n")),
-			sub("help", 2, hidden, "2.8.13", "Describes the subcommands.", help("latency",
-				"HISTOGRAM [<command> ...]", "    Calls by powers of two of microseconds."))),
+			sub("history", 3, hidden|command.Admin, "2.8.13", "Answers nothing: no latency events are recorded.", emptyArray, command.Text("event")),
+			sub("reset", -2, hidden|command.Admin, "2.8.13", "Accepted: no latency events are recorded.", replyZero, command.Text("event").Many().Opt()),
+			sub("doctor", 2, hidden|command.Admin, "2.8.13", "Says where to look.", replyText("Latencies are in LATENCY HISTOGRAM, INFO latencystats and the node's /metrics.\n"))),
 		container("memory", g, "4.0.0", "Commands about memory.",
 			usage,
 			sub("doctor", 2, 0, "4.0.0", "Says where to look.", replyText("The node's memory is in INFO memory and in its /metrics.\n")),
 			sub("stats", 2, 0, "4.0.0", "Answers the node's memory.", memoryStats),
 			sub("purge", 2, 0, "4.0.0", "Accepted: memory goes back by itself.", replyOK),
-			sub("malloc-stats", 2, 0, "4.0.0", "Says where to look.", replyText("The allocator is Go's: see the node's /debug/pprof/heap.\n")),
-			sub("help", 2, always, "4.0.0", "Describes the subcommands.", help("memory", "USAGE <key> [SAMPLES <count>]", "    Bytes of a key.", "STATS, DOCTOR", "    The node's memory."))),
+			sub("malloc-stats", 2, 0, "4.0.0", "Says where to look.", replyText("The allocator is Go's: see the node's /debug/pprof/heap.\n"))),
 		container("module", g, "4.0.0", "Commands about modules, of which there are none.",
-			sub("list", 2, hidden|command.Admin, "4.0.0", "Answers nothing: there are no modules.", emptyArray),
-			sub("help", 2, hidden, "5.0.0", "Describes the subcommands.", help("module", "LIST", "    Modules: none."))),
+			sub("list", 2, hidden|command.Admin, "4.0.0", "Answers nothing: there are no modules.", emptyArray)),
 		container("acl", g, "6.0.0", "Commands about users. There is one, default, who may do everything.",
 			sub("whoami", 2, hidden, "6.0.0", "Answers the connection's user.", replyBulk("default")),
 			sub("users", 2, hidden|command.Admin, "6.0.0", "Answers the names of users.", aclUsers),
 			sub("list", 2, hidden|command.Admin, "6.0.0", "Answers the users' rules.", aclList),
-			sub("getuser", 3, hidden|command.Admin, "6.0.0", "Answers a user's rules.", aclGetuser, arg("username", "string")),
-			sub("cat", -2, hidden, "6.0.0", "Answers categories, or the commands of one.", aclCat, opt(arg("category", "string"))),
-			sub("help", 2, hidden, "6.0.0", "Describes the subcommands.", help("acl",
-				"WHOAMI, USERS, LIST, GETUSER <name>", "    Users.", "CAT [<category>]", "    Categories of commands."))),
+			sub("getuser", 3, hidden|command.Admin, "6.0.0", "Answers a user's rules.", aclGetuser, command.Text("username")),
+			sub("cat", -2, hidden, "6.0.0", "Answers categories, or the commands of one.", aclCat, command.Text("category").Opt())),
 	}
 }
 
