@@ -57,11 +57,14 @@ func (e *Evaluator) run(call Call) {
 	}
 	spec := e.table.Lookup(call.Args)
 	switch {
-	case spec == nil || spec.Run == nil:
+	case spec == nil:
 		e.out.Error(e.table.Unknown(call.Args))
 		return
 	case !spec.CheckArity(len(call.Args)):
 		e.out.Error(spec.ArityError())
+		return
+	case spec.Run == nil:
+		e.out.Error("ERR '" + spec.Full + "' is not run by partitions")
 		return
 	case call.DB >= keyspace.Namespaces:
 		e.out.Error("ERR DB index is out of range")

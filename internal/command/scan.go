@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+	"math/bits"
 	"strconv"
 
 	"coterie/internal/command/glob"
@@ -13,13 +15,28 @@ const ErrCursor = "ERR invalid cursor"
 // maxScanCount bounds COUNT, how many items one step of a scan looks at.
 const maxScanCount = 10_000
 
-// ParseCursor reads a cursor of SCAN or its like.
+// ParseCursor reads a cursor of SCAN or its like, as leniently as C's strtoul
+// does for Redis: nothing is zero, and a negative number wraps around.
 func ParseCursor(p []byte) (cursor uint64, ok bool) {
-	if len(p) == 0 || len(p) > 20 {
-		return 0, false
+	if end := bytes.IndexByte(p, 0); end >= 0 {
+		p = p[:end]
 	}
-	cursor, err := strconv.ParseUint(string(p), 10, 64)
-	return cursor, err == nil
+	negative := len(p) > 1 && p[0] == '-'
+	if len(p) > 1 && (negative || p[0] == '+') {
+		p = p[1:]
+	}
+	for _, c := range p {
+		hi, lo := bits.Mul64(cursor, 10)
+		next, carry := bits.Add64(lo, uint64(c-'0'), 0)
+		if c < '0' || c > '9' || hi != 0 || carry != 0 {
+			return 0, false
+		}
+		cursor = next
+	}
+	if negative {
+		cursor = -cursor
+	}
+	return cursor, true
 }
 
 // ScanOptions are the options that all scans take.

@@ -43,8 +43,6 @@ func (t *Table) add(row *Spec, parent string) error {
 		return fmt.Errorf("command %q: two rows", row.Full)
 	case row.Keys.First > 0 && row.Keys.Step <= 0:
 		return fmt.Errorf("command %q: keys without a step", row.Full)
-	case row.Run != nil && row.Flags&(Write|ReadOnly) == 0:
-		return fmt.Errorf("command %q: evaluated, but neither read nor write", row.Full)
 	}
 	t.byName[row.Full] = row
 	row.Sub = append([]Spec(nil), row.Sub...)
@@ -129,6 +127,9 @@ func (t *Table) Unknown(args [][]byte) string {
 	}
 	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", shown(args[0], maxShown), list)
 }
+
+// Quoted is a client's own words as an error that ends with them repeats them.
+func Quoted(p []byte) string { return strings.TrimRight(string(shown(p, len(p))), "\r\n") }
 
 // shown is what C's "%.*s" prints of p: at most n bytes, up to a zero byte.
 func shown(p []byte, n int) []byte {

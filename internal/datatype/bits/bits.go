@@ -107,9 +107,16 @@ func bitRange(body []byte, start, end int64, bitwise bool) (first, last int64) {
 }
 
 func bitCount(c *command.Ctx) {
+	r, ok := c.Typed(c.Args[1], keyspace.String)
+	if !ok {
+		return
+	}
+	if !r.Exists() { // whatever the other arguments are
+		c.Out.Int(0)
+		return
+	}
 	start, end, bitwise := int64(0), int64(-1), false
 	if n := len(c.Args); n > 2 {
-		var ok bool
 		if n == 3 || n > 5 {
 			c.Fail(command.ErrSyntax)
 			return
@@ -120,17 +127,13 @@ func bitCount(c *command.Ctx) {
 		if end, ok = c.Int(3); !ok {
 			return
 		}
+		if start < 0 && end < 0 && start > end {
+			c.Out.Int(0)
+			return
+		}
 		if bitwise, ok = unit(c, 4); !ok {
 			return
 		}
-	}
-	r, ok := c.Typed(c.Args[1], keyspace.String)
-	if !ok {
-		return
-	}
-	if start < 0 && end < 0 && start > end {
-		c.Out.Int(0)
-		return
 	}
 	first, last := bitRange(r.Body, start, end, bitwise)
 	if first > last {
@@ -155,6 +158,14 @@ func bitPos(c *command.Ctx) {
 		c.Fail("ERR The bit argument must be 1 or 0.")
 		return
 	}
+	r, ok := c.Typed(c.Args[1], keyspace.String)
+	if !ok {
+		return
+	}
+	if !r.Exists() { // whatever the other arguments are
+		c.Out.Int(-bit)
+		return
+	}
 	start, end, bitwise := int64(0), int64(-1), false
 	if len(c.Args) > 6 {
 		c.Fail(command.ErrSyntax)
@@ -172,14 +183,6 @@ func bitPos(c *command.Ctx) {
 		if end, ok = c.Int(4); !ok {
 			return
 		}
-	}
-	r, ok := c.Typed(c.Args[1], keyspace.String)
-	if !ok {
-		return
-	}
-	if !r.Exists() {
-		c.Out.Int(-bit)
-		return
 	}
 	first, last := bitRange(r.Body, start, end, bitwise)
 	if first > last {

@@ -27,7 +27,7 @@ func parseConditions(c *command.Ctx) (f conditions, ok bool) {
 		case command.Is(arg, "LT"):
 			f.lt = true
 		default:
-			c.Fail("ERR Unsupported option " + string(arg))
+			c.Fail("ERR Unsupported option " + command.Quoted(arg))
 			return f, false
 		}
 	}

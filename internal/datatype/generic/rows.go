@@ -69,7 +69,7 @@ func objectRow() cmd.Spec {
 	}
 	object := row("object", -2, 0, "2.2.3", nil, "Tells how a value is kept.", "Depends on the subcommand.")
 	object.Categories = nil
-	help := row("help", 2, cmd.Loading|cmd.Stale|cmd.ReadOnly, "6.2.0", objectHelp, "Lists the subcommands.", "O(1)")
+	help := row("help", 2, cmd.Loading|cmd.Stale, "6.2.0", objectHelp, "Lists the subcommands.", "O(1)")
 	object.Sub = []cmd.Spec{
 		sub("encoding", "2.2.3", "Answers how a value is encoded, in Redis's words.", objectEncoding),
 		sub("freq", "4.0.0", "Refused: how often keys are used is not kept.", objectFreq),
