@@ -32,6 +32,7 @@ type dialed struct {
 	conn  *conn
 	fd    int
 	addr  string // of fd
+	asked bool   // may have asked for the slots
 	slots *slotMap
 	err   error
 }
@@ -65,16 +66,19 @@ func (w *worker) dial(ctx context.Context, c *conn) {
 	if !cluster {
 		addrs = append(addrs, w.Addrs...)
 	}
+	// Of all who miss the same node, one asks.
+	asks := cluster && !w.asking
+	w.asking = w.asking || asks
 	known := append(append([]string(nil), w.nodes...), w.Addrs...)
 	w.mail.wait.Go(func() {
-		d := dialed{conn: c, fd: -1}
+		d := dialed{conn: c, fd: -1, asked: asks}
 		for _, addr := range addrs {
 			if d.fd, d.err = dialFD(ctx, addr, timeout); d.err == nil {
 				d.addr = addr
 				break
 			}
 		}
-		if d.err != nil && cluster {
+		if d.err != nil && asks {
 			d.slots, _ = askSlots(ctx, known, timeout)
 		}
 		w.mail.put(d)
@@ -87,6 +91,9 @@ func (w *worker) collect(ctx context.Context) {
 		c := d.conn
 		c.dialing = false
 		w.dialing--
+		if d.asked {
+			w.asking = false
+		}
 		c.redial = w.now() + int64(redialPause)
 		if d.slots != nil {
 			w.adopt(d.slots)

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -13,6 +14,7 @@ import (
 type poller struct {
 	fd     int
 	events [256]unix.EpollEvent
+	keeps  bool // a short wait may keep its processor: there are others
 	coarse bool // the kernel has no epoll_pwait2, waits are in milliseconds
 }
 
@@ -22,12 +24,13 @@ type ready struct {
 	readable, write bool
 }
 
-func newPoller() (*poller, error) {
+// newPoller returns one of workers pollers.
+func newPoller(workers int) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	return &poller{fd: fd}, nil
+	return &poller{fd: fd, keeps: workers < runtime.GOMAXPROCS(0)}, nil
 }
 
 func (p *poller) close() { _ = unix.Close(p.fd) }
@@ -67,21 +70,43 @@ func (p *poller) wait(dst []ready, timeout time.Duration) ([]ready, error) {
 	return dst, nil
 }
 
+// briefWait is how long a wait may keep the goroutine's processor to itself.
+// Giving it back and getting another one costs more than a request when the
+// next answer or due time is near; keeping it longer would hold up a garbage
+// collection.
+const briefWait = time.Millisecond
+
 func (p *poller) rawWait(timeout time.Duration) (int, error) {
+	if p.keeps && !p.coarse {
+		brief := min(timeout, briefWait)
+		ts := unix.NsecToTimespec(int64(brief))
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])),
+			uintptr(len(p.events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+		if errno == unix.ENOSYS || errno == unix.EPERM {
+			p.coarse = true
+		} else if timeout -= brief; errno != 0 || n > 0 || timeout == 0 {
+			return int(n), asError(errno)
+		}
+	}
 	if !p.coarse {
 		ts := unix.NsecToTimespec(int64(timeout))
 		n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])),
 			uintptr(len(p.events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
-		if errno == 0 {
-			return int(n), nil
-		}
 		if errno != unix.ENOSYS && errno != unix.EPERM {
-			return 0, errno
+			return int(n), asError(errno)
 		}
 		p.coarse = true
 	}
 	ms := int((timeout + time.Millisecond - 1) / time.Millisecond)
 	return unix.EpollWait(p.fd, p.events[:], ms)
+}
+
+// asError keeps no error from becoming an error of value 0.
+func asError(errno syscall.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
 }
 
 // readSocket and writeSocket never block, as the sockets do not; so the

@@ -20,7 +20,7 @@ type ready struct {
 	readable, write bool
 }
 
-func newPoller() (*poller, error) { return &poller{}, nil }
+func newPoller(int) (*poller, error) { return &poller{}, nil }
 
 func (p *poller) close() {}
 

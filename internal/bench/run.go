@@ -102,7 +102,7 @@ func connect(ctx context.Context, p *phase) ([]*worker, error) {
 	}
 	workers := make([]*worker, p.Workers)
 	for i := range workers {
-		poll, err := newPoller()
+		poll, err := newPoller(p.Workers)
 		if err != nil {
 			closeAll(workers)
 			return nil, fmt.Errorf("create a poller: %w", err)

@@ -79,6 +79,7 @@ type worker struct {
 	left      int64 // budget
 	inflight  int   // of all clients
 	arrivals  int64 // open loop: requests due so far
+	asking    bool  // one of the dials may ask for the slots
 	dialing   int
 	tidied    int64
 	measuring bool // the warm-up is over
@@ -153,6 +154,7 @@ func (w *worker) over(now int64) bool {
 		return false
 	}
 	if w.period > 0 && w.left != 0 && w.tally.unsent == 0 {
+		w.release(min(now, w.end-1)) // what became due since the last look
 		w.countUnsent(min(now, w.end))
 	}
 	// While some are in flight, their timeout ends the wait.
