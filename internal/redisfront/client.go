@@ -118,7 +118,7 @@ func clientList(s *session, args [][]byte) {
 		ids := make(map[uint64]bool)
 		for _, a := range args[3:] {
 			n, ok := parseInt(a)
-			if !ok || n <= 0 {
+			if !ok {
 				s.rw.Error("ERR Invalid client ID")
 				return
 			}

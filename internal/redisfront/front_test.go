@@ -36,7 +36,7 @@ func TestDividedCommands(t *testing.T) {
 			{"MGET e a nokey c", "*4\r\n$1\r\n5\r\n$1\r\n1\r\n$-1\r\n$1\r\n3\r\n"},
 			{"EXISTS a b c a nokey", ":4\r\n"},
 			{"DBSIZE", ":5\r\n"},
-			{"SINTER a b", "-CROSSSLOT Keys in request don't hash to the same slot: they are in different partitions, and this command works in one only; give the keys a common {hash tag}\r\n"},
+			{"RENAME a b", "-CROSSSLOT Keys in request don't hash to the same slot: they are in different partitions, and this command works in one only; give the keys a common {hash tag}\r\n"},
 			{"DEL a b nokey", ":2\r\n"},
 			{"SELECT 3", "+OK\r\n"},
 			{"DBSIZE", ":0\r\n"},
@@ -53,6 +53,10 @@ func TestDividedCommands(t *testing.T) {
 			{"SET onlyone 1", "+OK\r\n"},
 			{"RANDOMKEY", "$7\r\nonlyone\r\n"},
 			{"KEYS *", "*1\r\n$7\r\nonlyone\r\n"},
+			{"SET a 12345", "+OK\r\n"},
+			{"MEMORY USAGE a", ":38\r\n"},
+			{"MEMORY USAGE nokey", "$-1\r\n"},
+			{"OBJECT HELP x", "-ERR wrong number of arguments for 'object|help' command\r\n"},
 			{"SCAN x", "-ERR invalid cursor\r\n"},
 		} {
 			c.send(tc.in + "\r\n")
@@ -134,7 +138,10 @@ func TestClusterListener(t *testing.T) {
 	check("CLUSTER KEYSLOT bar", ":5061\r\n")
 	check("CLUSTER MYID", "$40\r\n"+fakeName(1)+"\r\n")
 	check("CLUSTER COUNTKEYSINSLOT 99999", "-ERR Invalid slot\r\n")
-	check("CLUSTER COUNTKEYSINSLOT 1", ":3\r\n")
+	check("CLUSTER COUNTKEYSINSLOT 3300", ":1\r\n")
+	check("CLUSTER COUNTKEYSINSLOT 3301", ":0\r\n")
+	check("CLUSTER GETKEYSINSLOT 3300 10", "*1\r\n$3\r\n{b}\r\n")
+	check("CLUSTER GETKEYSINSLOT 3300 x", "-ERR Invalid number of keys\r\n")
 	check("CLUSTER NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try CLUSTER HELP.\r\n")
 	slots := "*4\r\n"
 	for _, s := range []struct{ lo, hi, node int }{{0, 4095, 1}, {8192, 12287, 1}, {4096, 8191, 2}, {12288, 16383, 2}} {

@@ -20,6 +20,7 @@ type op struct {
 	done   bool
 	reply  []byte
 	after  []byte // replies of local commands behind this one
+	owed   int64  // bytes of a large reply that waits for those before it
 	silent bool   // CLIENT REPLY OFF or SKIP
 }
 
@@ -48,6 +49,10 @@ func answer(s *session, r *partition.Request) []byte {
 	}
 }
 
+// owedMin is the length in bytes from which a reply is accounted for while it
+// waits for its turn.
+const owedMin = 4 << 10
+
 // finish marks an op as done and moves what is next in order to the output.
 func (s *session) finish(o *op, reply []byte) {
 	s.f.account(o, reply)
@@ -59,6 +64,9 @@ func (s *session) finish(o *op, reply []byte) {
 		if !s.mu.dirty && (len(s.mu.out) > 0 || s.mu.closeAfter) {
 			s.mu.dirty, mark = true, true
 		}
+	} else if len(reply) >= owedMin && !s.mu.dead {
+		o.owed = int64(len(reply))
+		s.owe(o.owed)
 	}
 	s.mu.Unlock()
 	if mark {
@@ -69,12 +77,17 @@ func (s *session) finish(o *op, reply []byte) {
 // drain moves the finished head of the chain to the output. The caller holds
 // s.mu.
 func (s *session) drain() {
+	wake := false
 	for o := s.mu.head; o != nil && o.done; o = s.mu.head {
 		s.mu.head = o.next
 		if o.next == nil {
 			s.mu.tail = nil
 		}
 		s.mu.pending--
+		if o.owed > 0 && !s.mu.dead {
+			s.paid(o.owed)
+			wake = true
+		}
 		if !o.silent {
 			s.emit(o.reply)
 		}
@@ -84,7 +97,7 @@ func (s *session) drain() {
 		s.unref(o.buf)
 		s.recycle(o)
 	}
-	if s.mu.waiting && (s.mu.pending <= s.f.opts.Limits.Pending/2 || s.mu.dead) {
+	if s.mu.waiting && (wake || s.mu.pending <= s.f.opts.Limits.Pending/2 || s.mu.dead) {
 		s.cond.Signal()
 	}
 }
@@ -95,7 +108,7 @@ const opsKept = 256
 // recycle keeps an op for later commands. The caller holds s.mu.
 func (s *session) recycle(o *op) {
 	o.req.Args, o.req.Reply, o.buf, o.fan, o.next, o.cmd, o.reply = nil, nil, nil, nil, nil, nil, nil
-	o.done, o.silent = false, false
+	o.done, o.silent, o.owed = false, false, 0
 	if cap(o.after) > 1<<10 {
 		o.after = nil
 	}

@@ -29,7 +29,8 @@ func (s *session) emit(p []byte) {
 	}
 }
 
-// owe counts bytes that a slow reader makes the node hold, and ends the
+// owe counts bytes that a connection makes the node hold, because its client
+// reads slowly or because replies wait for one before them, and ends the
 // connection when they are too many. The caller holds s.mu.
 func (s *session) owe(n int64) {
 	m := &s.mu
@@ -43,10 +44,17 @@ func (s *session) owe(n int64) {
 		tooMuch = s.f.budget.inUse() > 2*limits.RequestMemory
 	}
 	if tooMuch {
-		s.f.log.Warn("client closed: it does not read its replies",
+		s.f.log.Warn("client closed: its replies pile up",
 			"client", s.remote, "id", s.id, "unsent_bytes", m.owed, "limit_bytes", limits.OutputBuffer)
 		s.abort()
 	}
+}
+
+// paid takes back what owe counted. The caller holds s.mu.
+func (s *session) paid(n int64) {
+	s.mu.owed -= n
+	s.mu.progress++
+	s.f.budget.release(n)
 }
 
 // abort ends the connection without waiting for anything. The session's
@@ -84,6 +92,7 @@ func (s *session) send() {
 				s.abort()
 				return
 			}
+			s.f.counters.bytesOut.Add(uint64(n))
 			if n == len(m.out) {
 				s.sent()
 				return
@@ -127,14 +136,13 @@ func (s *session) writeRest() {
 			m.out, m.adopted = nil, false
 		}
 		m.Unlock()
-		_, err := s.conn.Write(chunk)
+		n, err := s.conn.Write(chunk)
+		s.f.counters.bytesOut.Add(uint64(n))
 		m.Lock()
 		if m.dead {
 			break
 		}
-		m.owed -= int64(len(chunk))
-		m.progress++
-		s.f.budget.release(int64(len(chunk)))
+		s.paid(int64(len(chunk)))
 		if err != nil {
 			s.abort()
 		} else if m.waiting {

@@ -74,8 +74,8 @@ type session struct {
 		out        []byte // replies in order, not yet written
 		adopted    bool   // out is a reply's own memory: not to be appended to
 		writing    bool   // a writer goroutine is at work
-		owed       int64  // bytes not yet written while it is
-		progress   uint64 // chunks it has written
+		owed       int64  // bytes not yet written while it is, and of large replies not next in order
+		progress   uint64 // how often some of them went away
 		dirty      bool   // on the front's list for Flush
 		waiting    bool   // the reader waits on cond
 		closeAfter bool   // the connection ends once everything is written
@@ -195,6 +195,7 @@ func (s *session) room() []byte {
 // took runs the commands that n more bytes completed.
 func (s *session) took(n, room int) bool {
 	s.w += n
+	s.f.counters.bytesIn.Add(uint64(n))
 	s.filled = n == room
 	s.reads.Store(s.reads.Load() + 1)
 	s.now = s.f.nanos()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"coterie/internal/base"
 	"coterie/internal/resp"
 )
 
@@ -283,6 +284,29 @@ func TestSenderWhoNeverReads(t *testing.T) {
 	}()
 	waitFor(t, "the sender is gone", func() bool { return r.front.Connections() == 0 })
 	waitFor(t, "memory is given back", func() bool { return r.front.budget.inUse() == 0 })
+}
+
+// Replies that wait for one before them count too.
+func TestRepliesPileUpBehindOne(t *testing.T) {
+	r := newFake(t, fakeDelays, 4)
+	addr, _ := serveFake(t, r, Limits{OutputBuffer: 8 << 20})
+	stuck := r.parts[r.Directory().BySlot(base.KeySlot([]byte("a"))).ID] // "a" and "b" are in different partitions
+	stuck.mu.Lock()
+	c := dial(t, addr)
+	c.send("GET a\r\n" + strings.Repeat("BIG b 1000000\r\n", 20))
+	waitFor(t, "the connection is given up", func() bool {
+		r.front.mu.Lock()
+		defer r.front.mu.Unlock()
+		for _, s := range r.front.mu.sessions {
+			s.mu.Lock()
+			dead := s.mu.dead
+			s.mu.Unlock()
+			return dead
+		}
+		return true
+	})
+	stuck.mu.Unlock()
+	waitFor(t, "memory is given back", func() bool { return r.front.Connections() == 0 && r.front.budget.inUse() == 0 })
 }
 
 func TestProtocolErrors(t *testing.T) {

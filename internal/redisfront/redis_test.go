@@ -1,0 +1,91 @@
+package redisfront
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// startRedis starts a redis-server for comparison.
+func startRedis(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	_ = l.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+	})
+	for range 100 {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			_ = c.Close()
+			return addr
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("redis-server does not start")
+	return ""
+}
+
+// TestLikeRedis compares replies byte by byte with redis-server's, where both
+// should answer the same.
+func TestLikeRedis(t *testing.T) {
+	theirs := startRedis(t)
+	r := newFake(t, fakeLoop, 5)
+	ours, _ := serveFake(t, r, Limits{})
+	lines := []string{
+		"PING", "PING a", "PING a b", "ECHO", "ECHO a", "ECHO a b", "echo \"a\\x41b\" ", "ECHO ''",
+		"SELECT x", "SELECT 16", "SELECT -1", "SELECT 01", "SELECT 3", "SELECT 0",
+		"HELLO 4", "HELLO x", "HELLO 2 FOO", "HELLO 2 AUTH a b", "HELLO 2 SETNAME \"a b\"", "HELLO 2 AUTH a",
+		"AUTH x", "AUTH default x", "AUTH a b", "AUTH a b c", "AUTH",
+		"CLIENT", "CLIENT FOO", "CLIENT SETNAME", "CLIENT SETNAME \"a b\"", "CLIENT GETNAME", "CLIENT SETNAME a", "CLIENT GETNAME", "CLIENT SETNAME ''", "CLIENT GETNAME",
+		"CLIENT KILL x", "CLIENT KILL ID 0", "CLIENT KILL ID x", "CLIENT KILL FOO x", "CLIENT KILL ID 1 ADDR", "CLIENT KILL ID 99999", "CLIENT KILL TYPE foo",
+		"CLIENT KILL USER foo", "CLIENT KILL SKIPME x ID 1", "CLIENT REPLY x", "CLIENT LIST TYPE foo", "CLIENT LIST ID x", "CLIENT LIST FOO", "CLIENT LIST ID 0",
+		"CLIENT CACHING YES", "CLIENT NO-EVICT x", "CLIENT NO-EVICT on", "CLIENT NO-EVICT off", "CLIENT GETREDIR", "CLIENT TRACKINGINFO", "CLIENT UNPAUSE", "CLIENT TRACKING off",
+		"CONFIG", "CONFIG GET", "CONFIG GET nosuch", "CONFIG GET save", "CONFIG GET databases", "CONFIG GET maxmemory-policy", "CONFIG SET a", "CONFIG FOO",
+		"CONFIG SET hash-max-listpack-entries 5", "CONFIG GET hash-max-listpack-entries",
+		"COMMAND GETKEYS FOO x", "COMMAND GETKEYS PING x", "COMMAND GETKEYS GET x y", "COMMAND GETKEYS MSET a 1 b 2", "COMMAND FOO", "COMMAND DOCS nosuch",
+		"SLOWLOG GET x", "SLOWLOG GET -2", "SLOWLOG FOO", "LATENCY LATEST", "LATENCY HISTORY x", "LATENCY RESET", "MODULE LIST",
+		"ACL WHOAMI", "ACL USERS", "ACL CAT nosuch", "ACL CAT", "ACL GETUSER nosuch",
+		"WAIT x 0", "WAIT 0 x", "WAIT 0 -1", "WAIT 0", "CLUSTER INFO", "CLUSTER SLOTS", "CLUSTER", "READONLY", "READWRITE", "ASKING",
+		"FOO", "FOO bar", "FOO bar 'a b' \"c\\r\\nd\"", "get", "GET a b", "SET a", "MSET a", "MSET a 1 b", "DEL", "EXISTS",
+		"FLUSHALL FOO", "FLUSHDB SYNC", "FLUSHALL ASYNC", "FLUSHALL SYNC ASYNC", "SCAN x", "SCAN", "DBSIZE", "DBSIZE a", "RANDOMKEY", "KEYS *",
+		"MSET a 1 b 2", "MGET a b c", "DEL a b c", "UNLINK a", "TOUCH a b", "MEMORY USAGE nokey", "MEMORY USAGE", "MEMORY FOO",
+		"LASTSAVE x", "TIME x", "ROLE x", "MONITOR x", "RESET x", "RESET",
+	}
+	for _, proto := range []int{2, 3} {
+		a, b := dial(t, ours), dial(t, theirs)
+		a.do("HELLO", fmt.Sprint(proto))
+		b.do("HELLO", fmt.Sprint(proto))
+		for _, l := range lines {
+			if l == "RESET" && proto == 3 {
+				continue
+			}
+			a.send(l + "\r\n")
+			b.send(l + "\r\n")
+			got, want := a.reply(), b.reply()
+			if len(l) > 6 && l[:7] == "HELLO 2" && want[0] != '-' {
+				continue
+			}
+			if got != want {
+				t.Errorf("RESP%d %s:\n got %q\nwant %q", proto, l, got, want)
+			}
+		}
+	}
+}
