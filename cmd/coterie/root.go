@@ -60,7 +60,11 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // ownFlags are the flags that commands have besides a node's settings.
 func ownFlags(cmd *cobra.Command) []string {
-	all := append(benchFlagNames(), "http", "output", "nodes", "base-port", "data-dir", "config", "watch", "timeout")
+	all := []string{
+		"http", "output", "nodes", "base-port", "data-dir", "config", "watch", "timeout",
+		"addr", "cluster", "connections", "pipeline", "workers", "command", "read-share", "value-size", "keys", "key-size",
+		"distribution", "duration", "requests", "rate", "warmup", "prefill", "seed", "pid",
+	}
 	return slices.DeleteFunc(all, func(name string) bool { return cmd.Flags().Lookup(name) == nil })
 }
 

@@ -107,7 +107,7 @@ func (d *demo) watch(ctx context.Context) error {
 					continue
 				}
 				switch pid, up := d.answers(ctx, p); {
-				case up && !back[p.number]:
+				case up && pid != 0 && !back[p.number]: // one that knows itself
 					d.say("node %d is back (pid %d)", p.number, pid)
 					back[p.number] = true
 				case !up && back[p.number] && ctx.Err() == nil:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -57,18 +58,12 @@ func unreachable(addr string, err error) error {
 		return fmt.Errorf("%s did not answer in time; ask another node, or read this node's log", addr)
 	case errors.Is(err, context.Canceled):
 		return err
-	case strings.Contains(err.Error(), "malformed HTTP"):
-		return fmt.Errorf("%s does not speak HTTP; %s", addr, notANode)
 	}
-	// The URL that net/http puts in front says nothing new.
-	cause := err
-	for errors.Unwrap(cause) != nil {
-		if _, isOp := cause.(interface{ Timeout() bool }); isOp && !strings.HasPrefix(cause.Error(), "Get ") {
-			break
-		}
-		cause = errors.Unwrap(cause)
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("cannot ask %s: %v; %s", addr, op.Err, notANode)
 	}
-	return fmt.Errorf("cannot ask %s: %v; %s", addr, cause, notANode)
+	return fmt.Errorf("%s does not speak HTTP; %s", addr, notANode)
 }
 
 func firstLine(b []byte) string {

@@ -236,6 +236,7 @@ func listen(t *testing.T, text string) net.Listener {
 			}
 			t.Cleanup(func() { _ = conn.Close() })
 			if text != "" {
+				_, _ = conn.Read(make([]byte, 1024)) // else net/http complains of an early answer
 				_, _ = conn.Write([]byte(text))
 			}
 		}
