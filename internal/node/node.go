@@ -313,12 +313,14 @@ func (n *Node) serve(ctx context.Context) error {
 	return nil
 }
 
-// awaitMember waits, where this start founded or joined, until the node
-// knows the catalog: then it can route. A restarted node serves at once:
-// requests wait for their leaders.
+// awaitMember waits until the node knows the catalog: then it can route. A
+// node that founded or joined cannot do without. A restarted one has it in its
+// own state as a rule, as soon as the log is replayed; if not, it serves after
+// a while all the same, and says that the slots have no owner.
 func (n *Node) awaitMember(ctx context.Context) error {
+	var enough <-chan time.Time
 	if n.how == "restarted" {
-		return nil
+		enough = time.After(n.cfg.RequestTimeout)
 	}
 	for {
 		if d := n.directory.Load(); len(d.Partitions()) > 0 {
@@ -330,6 +332,8 @@ func (n *Node) awaitMember(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-enough:
+			return nil
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
