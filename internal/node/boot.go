@@ -10,6 +10,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/env"
 	"coterie/internal/keys"
 	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
@@ -29,7 +30,7 @@ const (
 func (n *Node) openStores() error {
 	var err error
 	path := func(name string) string { return n.fs.PathJoin(n.cfg.DataDir, name) }
-	n.logs, err = logstore.Open(n.fs, path(logDir), logstore.Options{Logger: n.log})
+	n.logs, err = logstore.Open(env.Direct(n.fs), path(logDir), logstore.Options{Logger: n.log})
 	if err != nil {
 		return storeError("log", path(logDir), err, errors.Is(err, logstore.ErrNewerFormat), errors.Is(err, logstore.ErrCorrupt))
 	}

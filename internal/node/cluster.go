@@ -20,7 +20,7 @@ import (
 // Paces, in ticks.
 const (
 	reportTicks    = 20
-	placementTicks = 10
+	placementTicks = 4
 	// suspectTicks is how long a node may be silent before it counts as
 	// suspect. Reports come every reportTicks.
 	suspectAfter = 2500 * time.Millisecond
@@ -153,9 +153,7 @@ func (n *Node) replicaChanged(r *partition.Replica) {
 	n.learnLeader(r.Partition(), leader, term)
 	delete(n.settled, r.Partition())
 	delete(n.quiet, r.Partition())
-	if r.Leads() {
-		n.reportSoon = true // so that those without a replica learn it at once
-	}
+	n.reportSoon = true // so that those without a replica learn it at once
 }
 
 // afterTurn follows what a turn changed in the catalog and in leaderships.

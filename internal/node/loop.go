@@ -212,7 +212,7 @@ func (n *Node) send(to base.NodeID, class transport.Class, buf *[]byte) bool {
 	if len(*buf) == 0 {
 		return true
 	}
-	ok := n.transport.Send(to, class, *buf)
+	ok := n.transport.Post(to, class, *buf)
 	*buf = nil
 	return ok
 }
@@ -281,6 +281,7 @@ func (n *Node) flushPeers() {
 		n.sendRequests(id, p)
 		n.send(id, transport.Request, &p.replies)
 	}
+	n.transport.Flush()
 	if len(n.routed.Local)+len(n.routed.Complete)+len(n.routed.Forwards) > 0 {
 		n.inbox.putEvent(func() {}) // requests came back meanwhile: another turn
 	}

@@ -21,8 +21,8 @@ const (
 	snapshotChunk   = 128 << 10 // bytes in one part
 	snapshotWindow  = 16        // parts on their way
 	snapshotTimeout = 20 * time.Second
-	maxStreamsIn    = 8 // streams being received
-	maxStreamsOut   = 4 // streams being sent; further ones fail and are tried again
+	maxStreamsIn    = 16 // streams being received
+	maxStreamsOut   = 16 // streams being sent; further ones fail and are tried again
 )
 
 // ackStatus of a snapshot part.

@@ -156,10 +156,12 @@ func (r *Router) send(rt *route, req *partition.Request) {
 
 // dispatch sends what is parked, when it may go.
 func (r *Router) dispatch(p base.PartitionID, rt *route) {
-	if rt.leader == 0 || r.down[rt.leader] || rt.paused || rt.held && rt.sent > 0 {
+	if rt.sent == 0 {
+		rt.held = false
+	}
+	if rt.leader == 0 || r.down[rt.leader] || rt.paused || rt.held {
 		return
 	}
-	rt.held = false
 	parked := rt.parked
 	rt.parked = nil
 	for _, req := range parked {
@@ -321,6 +323,10 @@ func (r *Router) inOrder() func(yield func(base.PartitionID, *route) bool) {
 // down and refuses it.
 func (r *Router) Tick() {
 	r.tick++
+	for p, rt := range r.inOrder() {
+		rt.paused = false
+		r.dispatch(p, rt)
+	}
 	for i := 0; i < len(r.window); i++ {
 		req := r.window[i]
 		if req == nil {

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"coterie/internal/env"
+
 	"crypto/tls"
 	"net"
 	"sync"
@@ -187,7 +189,7 @@ func (t *Transport) servePeer(conn net.Conn, h *hello) {
 
 // receive hands out messages until the connection ends, and says why it did.
 func (t *Transport) receive(p *peer, conn net.Conn) error {
-	r := newReader(conn, t.cfg.Limits.MaxMessage, func(c Class) bool { return c < NumClasses })
+	r := newReader(env.Conn(conn), t.cfg.Limits.MaxMessage, func(c Class) bool { return c < NumClasses })
 	defer p.received(r)
 	id, handler := p.id, t.cfg.Handler
 	for {

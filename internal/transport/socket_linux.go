@@ -4,6 +4,7 @@ import (
 	"net"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,8 +35,9 @@ func withSocket(conn *net.TCPConn, f func(fd int)) {
 	_ = raw.Control(func(fd uintptr) { f(int(fd)) })
 }
 
-// prompt writes to a socket without waiting. Its state is kept between writes
-// so that a write allocates nothing.
+// prompt writes to a socket without waiting, and without telling the
+// scheduler about it (see env.Conn). Its state is kept between writes so that
+// a write allocates nothing.
 type prompt struct {
 	raw  syscall.RawConn
 	data []byte
@@ -53,10 +55,15 @@ func newPrompt(conn *net.TCPConn) *prompt {
 	p := &prompt{raw: raw}
 	p.try = func(fd uintptr) bool {
 		for {
-			p.n, p.err = syscall.Write(int(fd), p.data)
-			if p.err != syscall.EINTR {
-				return true
+			n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p.data))), uintptr(len(p.data)))
+			if errno == syscall.EINTR {
+				continue
 			}
+			p.n, p.err = int(n), nil
+			if errno != 0 {
+				p.n, p.err = 0, errno
+			}
+			return true
 		}
 	}
 	return p
