@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	differentialRounds   = 2000
+	differentialRounds   = 60
 	differentialCommands = 300 // in one round, over one keyspace
 )
 

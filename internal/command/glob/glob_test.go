@@ -15,7 +15,7 @@ func TestMatch(t *testing.T) {
 		{"?", "a", true}, {"?", "", false}, {"?", "ab", false}, {"a?c", "abc", true}, {"*c", "abc", true}, {"*b", "abc", false},
 		{"a*b*c", "aXbYbZc", true}, {"a*b*c", "aXbYbZ", false}, {"*ab", "aab", true}, {"*aab*", "aaaab", true},
 		{"[abc]", "b", true}, {"[abc]", "d", false}, {"[^abc]", "d", true}, {"[^abc]", "a", false}, {"[a-c]", "b", true}, {"[c-a]", "b", true},
-		{"[a-]", "-", true}, {"[]", "a", false}, {"[^]", "a", true}, {"[", "[", false}, {"[^", "x", true}, {"[ab", "b", true}, {"[ab", "c", false},
+		{"[a-]", "-", false}, {"[a-]", "^", true}, {"[]", "a", false}, {"[^]", "a", true}, {"[", "[", false}, {"[^", "x", true}, {"[ab", "b", true}, {"[ab", "c", false},
 		{`[\]]`, "]", true}, {`[\a]`, "a", true}, {`\*`, "*", true}, {`\*`, "a", false}, {`\`, `\`, true}, {`a\`, `a\`, true}, {`\\`, `\`, true},
 		{"h[ae]llo*", "hello world", true}, {"*[0-9]", "abc5", true}, {"\xff*", "\xff\x00", true},
 	} {
