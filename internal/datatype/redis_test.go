@@ -1,7 +1,6 @@
 package datatype_test
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"os/exec"
@@ -15,7 +14,6 @@ import (
 type redis struct {
 	t    testing.TB
 	conn net.Conn
-	in   *bufio.Reader
 	buf  []byte
 }
 

@@ -38,6 +38,10 @@ func entryAt(body []byte, at int) (e entry, ok bool) {
 }
 
 func item(body []byte, at int) (p []byte, end int) {
+	if n := int(body[at]); n < 0x80 && at+1+n <= len(body) { // by far the most frequent
+		end = at + 1 + n
+		return body[at+1 : end : end], end
+	}
 	n, size := binary.Uvarint(body[at:])
 	if size <= 0 || n > uint64(len(body)-at-size) {
 		panic("hash: malformed inline hash")
