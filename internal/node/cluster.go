@@ -31,6 +31,7 @@ const (
 type report struct {
 	Node        base.NodeID     `json:"node"`
 	Incarnation uint64          `json:"incarnation"`
+	Clock       base.Stamp      `json:"clock"` // when it was sent, by the sender's clock
 	Version     string          `json:"version"`
 	PID         int             `json:"pid"`
 	DiskUsed    int64           `json:"disk_used"`
@@ -69,12 +70,14 @@ type heard struct {
 	report report
 	at     time.Time
 	up     bool // its connection to this node is open
+	// offset is how far its clock is ahead of this node's, µs, by its last report.
+	offset int64
 }
 
 // makeReport says how this node is.
 func (n *Node) makeReport() report {
 	r := report{
-		Node: n.id.Node, Incarnation: n.id.Incarnation, Version: n.version, PID: os.Getpid(),
+		Node: n.id.Node, Incarnation: n.id.Incarnation, Clock: n.now(), Version: n.version, PID: os.Getpid(),
 		DiskUsed: n.disk.used.Load(), DiskFree: n.disk.free.Load(), Ops: n.opsRate(), Problem: n.problemText(),
 	}
 	for _, rep := range n.shard.Replicas() {
@@ -120,6 +123,7 @@ func (n *Node) receiveReport(m *received) error {
 	}
 	h := n.hear(m.from)
 	h.report, h.at = r, time.Now()
+	h.offset = int64(r.Clock) - int64(n.now())
 	for _, rr := range r.Replicas {
 		if rr.Leads {
 			n.learnLeader(rr.Partition, m.from, rr.Term)

@@ -265,7 +265,8 @@ func (n *Node) serve(ctx context.Context) error {
 		return err
 	}
 	n.evaluator = newEvaluator(n, table)
-	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.cfg.TickInterval), &n.routed)
+	n.shard.Limit(int(n.cfg.WriteBackSize), int(n.cfg.MaxInflightBytes))
+	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.tickEvery()), &n.routed)
 	for _, ls := range n.logs.Replicas() {
 		if isTombstone(&ls) {
 			continue
@@ -286,7 +287,7 @@ func (n *Node) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.watchDisk()
+	n.watchSelf()
 	n.heartbeat.Store(time.Now().UnixNano())
 	n.catalogDirty = true
 	n.publishDirectory()
@@ -339,11 +340,14 @@ func (n *Node) awaitMember(ctx context.Context) error {
 	}
 }
 
+// tickEvery is the core's tick: a heartbeat interval has several.
+func (n *Node) tickEvery() time.Duration { return n.cfg.TickInterval / partition.HeartbeatTicks }
+
 // ticker puts a tick into the inbox at the configured pace. A loop that is
 // behind gets one tick for many: time that the process did not have must not
 // look like a silent leader.
 func (n *Node) ticker() {
-	t := time.NewTicker(n.cfg.TickInterval)
+	t := time.NewTicker(n.tickEvery())
 	defer t.Stop()
 	var due atomic.Bool
 	for {

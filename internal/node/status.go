@@ -272,9 +272,10 @@ func (n *Node) Stats() redisfront.Stats {
 	return s
 }
 
-// watchDisk measures the disk, and stops writes at the floor before the disk
-// is full.
-func (n *Node) watchDisk() {
+// watchSelf looks for what should keep this node from leading: a disk that
+// is almost full, a clock that is off. Writes stop here before the disk is
+// full, and others lead while they can.
+func (n *Node) watchSelf() {
 	if free, err := statestore.DiskFree(n.fs, n.cfg.DataDir); err == nil {
 		n.disk.free.Store(int64(free))
 	}
@@ -284,24 +285,53 @@ func (n *Node) watchDisk() {
 	if n.failed != nil {
 		return
 	}
-	free, floor := n.disk.free.Load(), int64(n.cfg.MinFreeDisk)
-	p := n.problem.Load()
+	old, cause := n.problem.Load(), n.findProblem()
 	switch {
-	case p == nil && free < floor:
-		text := fmt.Sprintf("disk almost full: %s free in %s, writes need %s (--min-free-disk)", config.Size(free), n.cfg.DataDir, n.cfg.MinFreeDisk)
-		n.log.Error("writes stopped", "cause", text)
-		n.problem.Store(&problem{text: text})
-	case p != nil && !p.fatal && free > floor+floor/8:
-		n.log.Info("writes possible again", "free", config.Size(free))
+	case cause == "" && old != nil:
+		n.log.Info("this node takes writes again", "was", old.text)
 		n.problem.Store(nil)
+	case cause != "" && old == nil:
+		n.log.Error("this node takes no writes", "cause", cause)
+		n.problem.Store(&problem{text: cause})
+	case cause != "":
+		n.problem.Store(&problem{text: cause})
 	}
-	if n.problem.Load() != nil { // let others lead while they can write
-		for _, r := range n.shard.Replicas() {
-			if to := n.successor(r); to != 0 {
-				r.Transfer(to)
-				n.shard.Touch(r)
-				n.quiet[r.Partition()] = true
-			}
+	if cause == "" {
+		return
+	}
+	for _, r := range n.shard.Replicas() {
+		if to := n.successor(r); to != 0 {
+			r.Transfer(to)
+			n.shard.Touch(r)
+			n.quiet[r.Partition()] = true
 		}
 	}
+}
+
+// findProblem says what keeps this node from taking writes, or "". A problem
+// that is there goes away only with some distance, so that it does not
+// flicker.
+func (n *Node) findProblem() string {
+	free, floor := n.disk.free.Load(), int64(n.cfg.MinFreeDisk)
+	if n.problem.Load() != nil {
+		floor += floor / 8
+	}
+	if free < floor {
+		return fmt.Sprintf("disk almost full: %s free in %s, writes need %s (--min-free-disk)", config.Size(free), n.cfg.DataDir, n.cfg.MinFreeDisk)
+	}
+	limit := n.cfg.MaxClockOffset.Microseconds()
+	others, off := 0, 0
+	for _, h := range n.heard {
+		if !h.up || time.Since(h.at) > suspectAfter {
+			continue
+		}
+		others++
+		if h.offset > limit || h.offset < -limit {
+			off++
+		}
+	}
+	if others >= 2 && 2*off > others { // with most of the others, itself counted as right
+		return fmt.Sprintf("this node's clock is more than %v off from %d of %d others (--max-clock-offset)", n.cfg.MaxClockOffset, off, others)
+	}
+	return ""
 }

@@ -207,7 +207,7 @@ const (
 // housekeep starts, from time to time, the way from applied to durable to a
 // shorter log; and watches the disk.
 func (n *Node) housekeep() {
-	n.watchDisk()
+	n.watchSelf()
 	if n.flushing || n.failed != nil {
 		return
 	}
@@ -260,6 +260,7 @@ func (n *Node) newReplica(rec partition.Recovered) (*partition.Replica, error) {
 		Partition: rec.Log.Partition, Replica: rec.Log.Replica, Node: n.id.Node,
 		Log: logReader{n.logs, rec.Log.Partition}, Base: n.states, Evaluator: n.evaluator,
 		Logger: n.log.With("partition", rec.Log.Partition), Rand: n.rand, ReadOnly: n.readOnly,
+		ElectionTicks: int(n.cfg.ElectionTimeout / n.tickEvery()),
 	}, rec)
 }
 

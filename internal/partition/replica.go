@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -17,9 +18,9 @@ import (
 
 // Limits and pace of a replica. Ticks are the shard's.
 const (
-	// ElectionTicks is how long a follower waits for its leader, at least;
-	// raft draws between one and two times this.
-	ElectionTicks = 16
+	// ElectionTicks is how long a follower waits for its leader, at least, where
+	// Config does not say; raft draws between one and two times this.
+	ElectionTicks = 20
 	// HeartbeatTicks is the pace of heartbeats.
 	HeartbeatTicks = 2
 	// maxMessageBytes bounds the entries in one Raft message (one larger entry
@@ -59,6 +60,8 @@ type Config struct {
 	Logger    *slog.Logger
 	// Rand is the random source that commands see.
 	Rand func() uint64
+	// ElectionTicks is the election timeout; 0: ElectionTicks.
+	ElectionTicks int
 	// ReadOnly says why the node takes no writes at the moment, or "".
 	ReadOnly func() string
 }
@@ -67,6 +70,7 @@ type Config struct {
 type round struct {
 	term, number, index uint64
 	requests            []*Request
+	bytes               int
 }
 
 // Replica is one member of a partition.
@@ -128,7 +132,7 @@ func New(cfg Config, rec Recovered) (*Replica, error) {
 	r.log.snapshotAt = r.snapshot
 	rn, err := raft.NewRawNode(&raft.Config{
 		ID:                        uint64(cfg.Replica),
-		ElectionTick:              ElectionTicks,
+		ElectionTick:              cmp.Or(cfg.ElectionTicks, ElectionTicks),
 		HeartbeatTick:             HeartbeatTicks,
 		Storage:                   r.log,
 		Applied:                   rec.State.Index,
@@ -343,6 +347,14 @@ func (r *Replica) refuse(req *Request, out *Output) {
 // WantsRound says whether Evaluate would have something to do.
 func (r *Replica) WantsRound() bool {
 	return r.ready && (len(r.queue) > 0 || r.background)
+}
+
+// Inflight is the size of the round under way, in bytes.
+func (r *Replica) Inflight() int {
+	if r.current == nil {
+		return 0
+	}
+	return r.current.bytes
 }
 
 // Busy says whether a round or a read confirmation is under way.

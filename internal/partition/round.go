@@ -95,7 +95,7 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 		r.refuseAll(ran, out)
 		return
 	}
-	r.current = &round{term: r.term, number: number, requests: ran}
+	r.current = &round{term: r.term, number: number, requests: ran, bytes: len(entry)}
 }
 
 // finishRound answers the requests of a committed and applied round.

@@ -31,9 +31,15 @@ const (
 	// holdMicros is how long a round may wait for the slowest partition of
 	// the round before it.
 	holdMicros = 2000
-	// moveBytes is how much applied state gathers before it is moved down
-	// into the state store.
-	moveBytes = 8 << 20
+	// defaultWriteBack is how much applied state all replicas together gather
+	// before it is moved down into the state store. Bytes.
+	defaultWriteBack = 64 << 20
+	// defaultInflight bounds the rounds proposed and not yet applied, all
+	// partitions together. Bytes.
+	defaultInflight = 64 << 20
+	// minReplicas divides the write-back: a node with few replicas leaves room
+	// for more.
+	minReplicas = 4
 	// backgroundTicks is the pace of housekeeping on leaders.
 	backgroundTicks = 2
 	// hungDiskTicks is how long an append may be under way before the node
@@ -49,6 +55,9 @@ type Shard struct {
 	again    []*partition.Replica
 	out      partition.Output
 
+	writeBack int
+	inflight  int
+
 	roundAt  base.Stamp // when the node round under way was started; 0: none
 	ticks    uint64
 	appends  uint64 // appends under way
@@ -58,10 +67,15 @@ type Shard struct {
 // New returns an empty shard.
 func New() *Shard {
 	return &Shard{
-		replicas: map[base.PartitionID]*partition.Replica{},
-		touched:  map[*partition.Replica]struct{}{},
+		replicas:  map[base.PartitionID]*partition.Replica{},
+		touched:   map[*partition.Replica]struct{}{},
+		writeBack: defaultWriteBack, inflight: defaultInflight,
 	}
 }
+
+// Limit sets the bounds of the write-back and of the rounds under way, in
+// bytes.
+func (s *Shard) Limit(writeBack, inflight int) { s.writeBack, s.inflight = writeBack, inflight }
 
 // Add takes a replica in.
 func (s *Shard) Add(r *partition.Replica) {
@@ -237,6 +251,7 @@ func (s *Shard) Turn(now base.Stamp) (out *partition.Output, wake base.Stamp) {
 	// First what raft says of the past: roles, commits, replies. Then new
 	// rounds. Then raft again for the replicas that got one.
 	again := s.again[:0]
+	moveBytes := s.writeBack / max(minReplicas, len(s.order))
 	for _, r := range s.order {
 		if _, ok := s.touched[r]; ok {
 			if r.HandleReady(&s.out) {
@@ -267,8 +282,9 @@ func (s *Shard) Done() { s.out.Reset() }
 // startRound starts a round on every replica that wants one, if no partition
 // of the last node round is still under way.
 func (s *Shard) startRound(now base.Stamp) (wake base.Stamp) {
-	busy, want := false, false
+	busy, want, inflight := false, false, 0
 	for _, r := range s.order {
+		inflight += r.Inflight()
 		busy = busy || r.Busy()
 		want = want || r.WantsRound() && !r.Busy()
 	}
@@ -283,9 +299,13 @@ func (s *Shard) startRound(now base.Stamp) (wake base.Stamp) {
 	}
 	s.roundAt = now
 	for _, r := range s.order {
+		if inflight >= s.inflight {
+			return 0 // an append that completes brings the next turn
+		}
 		if r.WantsRound() && !r.Busy() {
 			r.Evaluate(now, &s.out)
 			r.HandleReady(&s.out)
+			inflight += r.Inflight()
 		}
 	}
 	return 0
