@@ -27,10 +27,11 @@
 //   - Complete and Flush never block.
 //   - A protocol error ends the connection that made it, and disturbs no other.
 //
-// Locks: Front.mu and session.mu; neither is taken while the other is held,
-// except session.mu under no lock at all on the hot path. The only system call
-// made under session.mu is the non-blocking write: the lock is what keeps the
-// descriptor from being closed, and reused, under it.
+// Locks: Front.mu, Front.dirty and session.mu are never held together; the
+// budget's is taken under session.mu, the slow log's and the counters' under
+// none. The only system call made under session.mu is the non-blocking write:
+// the lock is what keeps the descriptor from being closed, and reused, under
+// it.
 //
 // Callers: node, which implements Router, and calls Serve, Flush and Close.
 package redisfront
