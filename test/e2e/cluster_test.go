@@ -186,6 +186,10 @@ func newNode(t testing.TB, number int, flags ...string) *node {
 		data: filepath.Join(dir, "data"), log: filepath.Join(dir, "log"),
 	}
 	t.Cleanup(func() {
+		if t.Failed() && n.running() != nil {
+			s, err := n.status()
+			t.Logf("node %d, its status (%v): %s", n.number, err, mustJSON(s))
+		}
 		n.end()
 		if t.Failed() {
 			t.Logf("node %d, the end of %s:\n%s", n.number, n.log, n.tail(30))

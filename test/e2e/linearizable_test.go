@@ -141,7 +141,9 @@ func (w *workload) batch(c *client, id int, chapter int64, size int, r *rand.Ran
 func (w *workload) take(o *op, v resp.Value, cmd []string) bool {
 	switch {
 	case notRun(v):
-		w.refused.Add(1)
+		if w.refused.Add(1) <= 3 {
+			w.t.Logf("%7.2fs client %d refused after %v: %s", time.Since(w.start).Seconds(), o.client, time.Duration(o.ret-o.call), v.Text())
+		}
 		return false
 	case unknownOutcome(v):
 		o.lost = true
@@ -346,9 +348,11 @@ func TestLinearizable(t *testing.T) {
 		return ""
 	})
 	c.awaitHealthy(len(c.nodes))
+	t.Logf("%7.2fs all copies in order, leaders spread", time.Since(w.start).Seconds())
 	w.stop.Store(true)
 	wg.Wait()
 	w.checks.Wait()
+	t.Logf("%7.2fs checked", time.Since(w.start).Seconds())
 	for _, b := range w.broken {
 		t.Error(b)
 	}
