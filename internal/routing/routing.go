@@ -4,10 +4,11 @@
 //
 // Invariants:
 //   - Requests of one gateway to one partition reach the leader in the order
-//     in which they were submitted. A refusal holds back what follows until
-//     everything sent to the refusing leadership has come back; then all go
-//     again in order. A leadership is a term: a leader that refused one
-//     request of a term refuses all that follow in that term.
+//     in which they were submitted. A refusal, or the news of a later
+//     leadership, holds back what follows until everything sent to the last
+//     leadership has come back; then all go again in order. A leadership is a
+//     term: a leader that refused one request of a term refuses all that
+//     follow in that term.
 //   - A request that certainly did not run is sent again by itself, until its
 //     time is up. One whose outcome cannot be known ends as Unknown, unless
 //     it cannot have left effects.
@@ -60,7 +61,7 @@ type route struct {
 	term    uint64
 	refused uint64 // term whose leader refused
 	sent    int    // requests under way
-	held    bool   // a refusal came: nothing is sent until all are back
+	held    bool   // a refusal or a new leadership came: nothing is sent until all are back
 	paused  bool   // nothing new was learnt from it: not before the next tick
 	parked  []*partition.Request
 }
@@ -79,10 +80,16 @@ type Router struct {
 	out         *Output
 }
 
+// sequenceBits is how many bits of a sequence number count the requests of one
+// incarnation. Above them is the incarnation: leaders answer by the number
+// alone, and a request of the node's former life may still be with one.
+const sequenceBits = 44
+
 // New returns a router for a node; requests wait for timeout ticks at most.
 func New(self base.NodeID, incarnation, timeout uint64, out *Output) *Router {
+	sequence := incarnation << sequenceBits
 	return &Router{
-		self: self, incarnation: incarnation, timeout: timeout, out: out, first: 1,
+		self: self, incarnation: incarnation, timeout: timeout, out: out, sequence: sequence, first: sequence + 1,
 		routes: map[base.PartitionID]*route{}, down: map[base.NodeID]bool{},
 	}
 }
@@ -110,6 +117,9 @@ func (r *Router) SetLeader(p base.PartitionID, node base.NodeID, term uint64) {
 	rt := r.route(p)
 	if term < rt.term || term == rt.term && (rt.leader != 0 && node != 0 || rt.refused == term) {
 		return
+	}
+	if term != rt.term && rt.sent > 0 {
+		rt.held = true // the old leadership may refuse what it has: that goes first
 	}
 	rt.leader, rt.term = node, term
 	r.dispatch(p, rt)
@@ -184,7 +194,7 @@ func (r *Router) Returned(req *partition.Request) {
 	default:
 		r.complete(req)
 	}
-	if rt.sent == 0 && len(rt.parked) > 0 {
+	if rt.sent == 0 {
 		r.dispatch(req.Partition, rt)
 	}
 }
@@ -323,10 +333,14 @@ func (r *Router) inOrder() func(yield func(base.PartitionID, *route) bool) {
 // down and refuses it.
 func (r *Router) Tick() {
 	r.tick++
+	r.expireOld() // first: what is sent now is not over at once
 	for p, rt := range r.inOrder() {
 		rt.paused = false
 		r.dispatch(p, rt)
 	}
+}
+
+func (r *Router) expireOld() {
 	for i := 0; i < len(r.window); i++ {
 		req := r.window[i]
 		if req == nil {

@@ -1,0 +1,171 @@
+package routing
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"coterie/internal/base"
+	"coterie/internal/partition"
+	"coterie/internal/sim/script"
+)
+
+// gateway is a router under a script. Requests have names.
+type gateway struct {
+	r    *Router
+	out  Output
+	reqs map[string]*partition.Request
+	text strings.Builder
+}
+
+type named struct {
+	g    *gateway
+	name string
+	done int
+}
+
+// Complete implements partition.Sink.
+func (n *named) Complete(req *partition.Request) {
+	n.done++
+	fmt.Fprintf(&n.g.text, "%s is %s", n.name, [...]string{"done", "not run", "unknown"}[req.Status])
+	switch {
+	case n.done > 1:
+		n.g.text.WriteString(" AGAIN")
+	case len(req.Reply) > 0 && req.Reply[0] == '-':
+		fmt.Fprintf(&n.g.text, ", %s", strings.Fields(string(req.Reply))[0])
+	case len(req.Reply) > 0:
+		fmt.Fprintf(&n.g.text, ", %q", req.Reply)
+	}
+	n.g.text.WriteString("\n")
+}
+
+// TestScripts runs the golden scripts. Commands:
+//
+//	router self=N [timeout=TICKS] [incarnation=N]
+//	submit NAME… p=N [read]       new requests, writes if not said otherwise
+//	leader p=N node=N term=N
+//	refuse NAME… [hint=N] [term=N] they come back as not run; from the local
+//	                              shard or, with from=N, by message
+//	done NAME… [from=N] · lost NAME… [from=N]  likewise
+//	undelivered NAME… to=N · down N · up N · tick [N] · waiting
+func TestScripts(t *testing.T) {
+	script.Run(t, "testdata/*.txt", func(*testing.T) func(*script.Command) string {
+		g := &gateway{reqs: map[string]*partition.Request{}}
+		return g.do
+	})
+}
+
+func (g *gateway) do(c *script.Command) string {
+	g.text.Reset()
+	switch c.Name {
+	case "router":
+		g.r = New(base.NodeID(c.Num("self", 1)), c.Num("incarnation", 1), c.Num("timeout", 10), &g.out)
+	case "submit":
+		g.submit(c)
+	case "leader":
+		g.r.SetLeader(base.PartitionID(c.Num("p", 1)), base.NodeID(c.Num("node", 0)), c.Num("term", 0))
+	case "refuse":
+		g.answer(c, partition.NotRun)
+	case "done":
+		g.answer(c, partition.Done)
+	case "lost":
+		g.answer(c, partition.Unknown)
+	case "undelivered":
+		for _, name := range c.Args {
+			g.r.Undelivered(base.NodeID(c.Num("to", 0)), g.req(c, name).Origin.Sequence)
+		}
+	case "down":
+		g.r.PeerDown(base.NodeID(c.Arg(0)))
+	case "up":
+		g.r.PeerUp(base.NodeID(c.Arg(0)))
+	case "tick":
+		n := uint64(1)
+		if len(c.Args) > 0 {
+			n = c.Arg(0)
+		}
+		for range n {
+			g.r.Tick()
+			g.carryOut()
+		}
+	case "waiting":
+		fmt.Fprintf(&g.text, "%d\n", g.r.Waiting())
+	default:
+		c.Fatal("unknown command")
+	}
+	g.carryOut()
+	return g.text.String()
+}
+
+func (g *gateway) req(c *script.Command, name string) *partition.Request {
+	req := g.reqs[name]
+	if req == nil {
+		c.Fatal("no request %s", name)
+	}
+	return req
+}
+
+func (g *gateway) submit(c *script.Command) {
+	var reqs []*partition.Request
+	for _, name := range c.Args {
+		if name == "read" {
+			continue
+		}
+		req := &partition.Request{Partition: base.PartitionID(c.Num("p", 1)), Sink: &named{g: g, name: name}}
+		if !c.Has("read") {
+			req.Flags = partition.Write
+		}
+		g.reqs[name] = req
+		reqs = append(reqs, req)
+	}
+	g.r.Submit(reqs)
+}
+
+// answer brings requests back.
+func (g *gateway) answer(c *script.Command, status partition.Status) {
+	for _, name := range c.Args {
+		req := g.req(c, name)
+		hint, term := base.NodeID(c.Num("hint", 0)), c.Num("term", req.Term)
+		if from := base.NodeID(c.Num("from", 0)); from != 0 {
+			g.r.Reply(from, req.Origin.Sequence, status, hint, term, []byte("+OK"))
+			continue
+		}
+		req.Status, req.Leader, req.Term, req.Reply = status, hint, term, []byte("+OK")
+		g.r.Returned(req)
+	}
+}
+
+// carryOut prints what the router wants done.
+func (g *gateway) carryOut() {
+	for _, req := range g.out.Abandoned {
+		fmt.Fprintf(&g.text, "%s is given up\n", req.Sink.(*named).name)
+	}
+	for _, req := range g.out.Complete {
+		req.Sink.Complete(req)
+	}
+	for _, req := range g.out.Local {
+		fmt.Fprintf(&g.text, "%s -> here, term %d\n", req.Sink.(*named).name, req.Term)
+	}
+	for _, f := range g.out.Forwards {
+		fmt.Fprintf(&g.text, "%s -> n%d, term %d\n", f.Request.Sink.(*named).name, f.Node, f.Request.Term)
+	}
+	g.out.Reset()
+}
+
+// TestAnswersOfAnotherLife: a node that is started again must not take an
+// answer to a request of its former life for one of its own.
+func TestAnswersOfAnotherLife(t *testing.T) {
+	var before, after Output
+	old, fresh := New(1, 1, 10, &before), New(1, 2, 10, &after)
+	req := func(g *gateway) *partition.Request {
+		return &partition.Request{Partition: 1, Flags: partition.Write, Sink: &named{g: g}}
+	}
+	a, b := req(&gateway{}), req(&gateway{})
+	for i, r := range []*Router{old, fresh} {
+		r.SetLeader(1, 2, 5)
+		r.Submit([]*partition.Request{{Partition: 1}, []*partition.Request{a, b}[i]})
+	}
+	fresh.Reply(2, a.Origin.Sequence, partition.Done, 0, 0, []byte("+another's"))
+	if len(after.Complete) != 0 {
+		t.Errorf("the answer to %+v completed %+v", a.Origin, after.Complete[0].Origin)
+	}
+}
