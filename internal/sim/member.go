@@ -1,0 +1,383 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/catalog"
+	"coterie/internal/partition"
+	"coterie/internal/placement"
+	"coterie/internal/storage/logstore"
+)
+
+// This file is what package node does about the catalog: reports, opening and
+// closing replicas, and the steps towards what the catalog wishes.
+
+const (
+	reportTicks    = 20
+	placementTicks = 4
+	suspectAfter   = 2500 * milli
+)
+
+// report is what a node says of itself.
+type report struct {
+	leads []leadReport
+}
+
+type leadReport struct {
+	partition base.PartitionID
+	term      uint64
+	applied   uint64
+	ready     bool
+	joint     bool
+	settled   bool
+	members   []base.ReplicaID
+}
+
+// heard is what a process knows of another node.
+type heard struct {
+	report report
+	at     int64
+	up     bool
+}
+
+func (p *proc) hear(id base.NodeID) *heard {
+	h := p.heard[id]
+	if h == nil {
+		h = &heard{}
+		p.heard[id] = h
+	}
+	return h
+}
+
+func (p *proc) report() {
+	var r report
+	for _, rep := range p.shard.Replicas() {
+		if !rep.Leads() {
+			continue
+		}
+		_, term := rep.Leader()
+		l := leadReport{
+			partition: rep.Partition(), term: term, applied: rep.State().Index, ready: rep.Ready(),
+			joint: rep.State().Conf.Joint(), settled: p.settled[rep.Partition()],
+		}
+		rep.Progress(func(id base.ReplicaID, _ base.NodeID, _ bool, _ uint64, _ bool) { l.members = append(l.members, id) })
+		slices.Sort(l.members)
+		r.leads = append(r.leads, l)
+	}
+	from := p.m.id
+	for _, m := range p.c.machines {
+		if m.id != from && m.joined {
+			p.c.scatter(p, m.id, func(q *proc) {
+				h := q.hear(from)
+				h.report, h.at = r, q.c.now
+				for _, l := range r.leads {
+					q.router.SetLeader(l.partition, from, l.term)
+				}
+			})
+		}
+	}
+}
+
+func (p *proc) replicaChanged(r *partition.Replica) {
+	leader, term := r.Leader()
+	if r.Leads() {
+		p.c.noteLeader(r.Partition(), term, p.m.id)
+	}
+	p.router.SetLeader(r.Partition(), leader, term)
+	delete(p.settled, r.Partition())
+	p.reportSoon = true
+}
+
+// afterTurn follows what a turn changed in the catalog.
+func (p *proc) afterTurn() {
+	if r := p.shard.Replica(base.Catalog); r != nil && r.Initialized() && !r.Busy() {
+		at := [2]uint64{r.State().Round, r.State().RoundTerm}
+		if p.catalogDirty || at != p.catalogRound {
+			p.catalogDirty, p.catalogRound = false, at
+			p.loadCatalog(r)
+		}
+	}
+	if p.reportSoon {
+		p.reportSoon = false
+		p.report()
+	}
+}
+
+func (p *proc) loadCatalog(r *partition.Replica) {
+	v, err := catalog.Load(r.Overlay())
+	if err != nil {
+		p.c.violate("n%d: %v", p.m.id, err)
+		return
+	}
+	p.view, p.settled = v, map[base.PartitionID]bool{}
+	for _, n := range v.Nodes {
+		if n.ID != p.m.id && int(n.ID) <= len(p.c.machines) {
+			p.c.dial(p.c.link(p.m.id, n.ID))
+		}
+	}
+	p.placeReplicas()
+}
+
+func (p *proc) placeReplicas() {
+	if p.view == nil {
+		return
+	}
+	for i := range p.view.Partitions {
+		part := &p.view.Partitions[i]
+		want, have := part.On(p.m.id), p.shard.Replica(part.ID)
+		switch {
+		case want != nil && have == nil:
+			p.createReplica(part.ID, want.Replica)
+		case have != nil && (want == nil || want.Replica != have.ID()) && p.outOf(have):
+			p.removeReplica(have)
+		}
+	}
+}
+
+// outOf says whether a replica is certainly no member any more.
+func (p *proc) outOf(r *partition.Replica) bool {
+	if r.Removed() || !r.Initialized() {
+		return true
+	}
+	_, term := r.Leader()
+	for _, h := range p.heard {
+		for _, l := range h.report.leads {
+			if l.partition == r.Partition() && l.ready && !l.joint && l.term >= term && l.applied >= r.State().Index &&
+				!slices.Contains(l.members, r.ID()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *proc) createReplica(id base.PartitionID, replica base.ReplicaID) {
+	if p.creating[id] != 0 {
+		return
+	}
+	var ups []logstore.Update
+	if ls, ok := p.m.logs.state(id); ok {
+		if ls.Replica >= replica {
+			return // an id never comes back
+		}
+		ups = append(ups, logstore.Update{Partition: id, Replica: ls.Replica, Remove: true})
+	}
+	p.creating[id] = replica
+	ups = append(ups, logstore.Update{Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{}})
+	p.enqueueLog(logWrite{updates: ups, done: func() {
+		delete(p.creating, id)
+		r := p.newReplica(partition.Recovered{Log: logstore.State{Partition: id, Replica: replica}})
+		if r != nil {
+			p.c.trace("n%d p%d replica %d created", p.m.id, id, replica)
+			p.shard.Add(r)
+		}
+	}})
+}
+
+func (p *proc) removeReplica(r *partition.Replica) {
+	id, replica := r.Partition(), r.ID()
+	p.c.trace("n%d p%d replica %d removed", p.m.id, id, replica)
+	p.c.stats.Removed++
+	bounds := partitionBounds(id, r.State().Span)
+	p.shard.Remove(id)
+	p.creating[id] = replica
+	up := logstore.Update{
+		Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{Vote: tombstoneVote},
+	}
+	p.enqueueLog(logWrite{updates: []logstore.Update{up}, done: func() {
+		delete(p.creating, id)
+		delete(p.digested, id)
+		b := p.m.states.NewBatch()
+		for _, x := range bounds {
+			b.DeleteRange(x.Lower, x.Upper)
+		}
+		if err := p.m.states.Commit(b); err != nil {
+			p.c.violate("n%d: %v", p.m.id, err)
+		}
+		p.catalogDirty = true
+	}})
+}
+
+// members lists what a leader knows of its partition.
+func members(r *partition.Replica) []placement.Member {
+	var ms []placement.Member
+	r.Progress(func(id base.ReplicaID, node base.NodeID, learner bool, match uint64, live bool) {
+		ms = append(ms, placement.Member{Replica: id, Node: node, Learner: learner, Match: match, Live: live})
+	})
+	return ms
+}
+
+// reconcile takes the next step towards the catalog's wish for each partition
+// led here.
+func (p *proc) reconcile() {
+	if p.view == nil {
+		return
+	}
+	for _, r := range p.shard.Replicas() {
+		id := r.Partition()
+		want := p.view.Partition(id)
+		if !r.Ready() || want == nil {
+			continue
+		}
+		commit, _ := r.Positions()
+		step, settled := placement.Next(want, members(r), r.State().Conf.Joint(), commit, p.m.id, p.alive)
+		switch {
+		case step.Transfer != 0:
+			if r.Transfer(step.Transfer) {
+				p.c.trace("n%d p%d hands over to n%d", p.m.id, id, step.Transfer)
+				p.c.stats.Transfers++
+			}
+			p.shard.Touch(r)
+		case len(step.Changes) > 0:
+			if r.ProposeConf(step.Changes, step.Joint, step.Joined) {
+				p.c.trace("n%d p%d changes %d members, joint %v", p.m.id, id, len(step.Changes), step.Joint)
+				p.c.stats.ConfChanges++
+			}
+			p.shard.Touch(r)
+		}
+		p.settled[id] = settled
+	}
+}
+
+func (p *proc) alive(id base.NodeID) bool { return p.health(id) == placement.Alive }
+
+func (p *proc) health(id base.NodeID) placement.Health {
+	if id == p.m.id {
+		return placement.Alive
+	}
+	h, since := p.heard[id], p.startedAt
+	if h != nil {
+		since = max(since, h.at)
+	}
+	switch silent := p.c.now - since; {
+	case silent > p.c.opts.DeadAfter:
+		return placement.Dead
+	case h == nil || !h.up || silent > suspectAfter:
+		return placement.Suspect
+	}
+	return placement.Alive
+}
+
+// place, on the catalog's leader, decides where replicas belong.
+func (p *proc) place() {
+	p.placeReplicas()
+	r := p.shard.Replica(base.Catalog)
+	if r == nil || !r.Ready() || p.placing > 0 || p.view == nil || p.view.Meta.Version == 0 {
+		return
+	}
+	pic := placement.Picture{
+		Replication: p.view.Meta.Replication, Partitions: p.view.Partitions, Settled: map[base.PartitionID]bool{},
+	}
+	maps.Copy(pic.Settled, p.settled)
+	for _, id := range slices.Sorted(maps.Keys(p.heard)) {
+		for _, l := range p.heard[id].report.leads {
+			pic.Settled[l.partition] = l.settled
+		}
+	}
+	for _, n := range p.view.Nodes {
+		pic.Nodes = append(pic.Nodes, placement.Node{ID: n.ID, Zone: n.Zone, Health: p.health(n.ID)})
+	}
+	for _, change := range placement.Plan(&pic) {
+		b, err := json.Marshal(&change)
+		if err != nil {
+			p.c.violate("%v", err)
+			return
+		}
+		p.placing++
+		p.c.trace("n%d places p%d: %s, preferred n%d", p.m.id, change.ID, change.Reason, change.Preferred)
+		p.submitCatalog(catalog.CmdPlace, b, func([]byte, bool) { p.placing-- })
+	}
+}
+
+// catalogSink receives the answer of a catalog command.
+type catalogSink struct {
+	p    *proc
+	done func(reply []byte, ok bool)
+}
+
+// Complete implements partition.Sink.
+func (s *catalogSink) Complete(req *partition.Request) {
+	ok := req.Status == partition.Done && len(req.Reply) > 0 && req.Reply[0] == '+'
+	reply := req.Reply
+	if ok {
+		reply = reply[1:]
+	}
+	s.done(reply, ok)
+}
+
+func (p *proc) submitCatalog(cmd string, arg []byte, done func([]byte, bool)) {
+	p.router.Submit([]*partition.Request{{
+		Partition: base.Catalog, Flags: partition.Write, Proto: 2,
+		Args: [][]byte{[]byte(cmd), arg}, Sink: &catalogSink{p: p, done: done},
+	}})
+}
+
+// join asks a live node for an id, until there is one, and starts the machine
+// as a new member.
+func (c *cluster) join(m *machine) {
+	again := func() { c.after(300*milli, func() { c.join(m) }) }
+	var via *machine
+	for _, other := range c.machines {
+		if other.proc != nil && other.joined && !other.paused {
+			via = other
+			break
+		}
+	}
+	if via == nil || m.joined {
+		if !m.joined {
+			again()
+		}
+		return
+	}
+	arg, _ := json.Marshal(catalog.Node{Token: fmt.Sprint("token ", m.id), Peer: fmt.Sprint("peer ", m.id), Version: "sim"})
+	p, answered := via.proc, false
+	p.do(func() {
+		p.submitCatalog(catalog.CmdJoin, arg, func(reply []byte, ok bool) {
+			answered = true
+			var r catalog.JoinReply
+			if !ok || json.Unmarshal(reply, &r) != nil {
+				again()
+				return
+			}
+			p.catalogDirty = true
+			c.admit(m, &r)
+		})
+	})
+	c.after(10*second, func() { // the node that was asked may have died
+		if !answered && !m.joined {
+			again()
+		}
+	})
+}
+
+// admit starts a machine that got an id.
+func (c *cluster) admit(m *machine, r *catalog.JoinReply) {
+	if m.joined {
+		return
+	}
+	if r.Node.ID != m.id {
+		c.violate("machine %d was admitted as node %d", m.id, r.Node.ID)
+		return
+	}
+	up := logstore.Update{Partition: base.Catalog, Replica: r.Catalog, HardState: &logstore.HardState{}}
+	if _, err := m.logs.begin([]logstore.Update{up}); err != nil || m.logs.finish() != nil {
+		c.violate("n%d: log: %v", m.id, err)
+		return
+	}
+	m.joined = true
+	c.trace("n%d joined", m.id)
+	if int(m.id) < len(c.machines) { // one after the other: ids are given in order
+		c.after(c.between(milli, 2*second), func() { c.join(c.machines[m.id]) })
+	}
+	m.start()
+	for _, other := range c.machines {
+		if other.joined && other != m {
+			c.dial(c.link(m.id, other.id))
+			c.dial(c.link(other.id, m.id))
+		}
+	}
+}

@@ -1,0 +1,511 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/catalog"
+	"coterie/internal/effects"
+	"coterie/internal/keys"
+	"coterie/internal/partition"
+	"coterie/internal/routing"
+	"coterie/internal/shard"
+	"coterie/internal/storage/logstore"
+	"coterie/internal/wire"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+const (
+	tick         = 50 * milli
+	requestTicks = 100
+	epoch        = 1_700_000_000 * second // the wall clock when a run begins
+)
+
+// proc is one life of a node's process: the loop of package node with its
+// goroutines turned into events.
+type proc struct {
+	c           *cluster
+	m           *machine
+	incarnation uint64
+	dead        bool
+	startedAt   int64
+	wallAt      base.Stamp
+
+	shard   *shard.Shard
+	router  *routing.Router
+	routed  routing.Output
+	planned bool // a turn is
+	ticks   uint64
+
+	logQueue   []logWrite
+	logBusy    bool
+	moveQueue  []moveJob
+	moveBusy   bool
+	flushing   bool
+	imports    map[uint64]*pendingImport
+	tokens     uint64
+	installing map[base.PartitionID]bool
+
+	// What follows the catalog, see member.go.
+	view         *catalog.View
+	heard        map[base.NodeID]*heard
+	settled      map[base.PartitionID]bool
+	creating     map[base.PartitionID]base.ReplicaID
+	catalogDirty bool
+	catalogRound [2]uint64
+	reportSoon   bool
+	placing      int
+
+	digested map[base.PartitionID]uint64 // applied index of the last digest
+}
+
+// logWrite is a turn's appends on their way to the log.
+type logWrite struct {
+	appends []partition.Append
+	updates []logstore.Update
+	done    func()
+}
+
+// moveJob is work for the mover: a move down, or a flush.
+type moveJob struct {
+	move  *partition.MoveDown
+	flush bool
+}
+
+// do runs f on the process's loop; a paused process gets to it later.
+func (p *proc) do(f func()) {
+	switch {
+	case p.dead:
+	case p.m.paused:
+		p.m.inbox = append(p.m.inbox, f)
+	default:
+		f()
+		p.wake()
+	}
+}
+
+func (p *proc) after(delay int64, f func()) { p.c.after(delay, func() { p.do(f) }) }
+
+// now is the process's clock: wall time at its start, advanced by a monotonic
+// clock that drifts.
+func (p *proc) now() base.Stamp {
+	run := float64(p.c.now-p.startedAt) * (1 + p.m.drift)
+	return p.wallAt + base.Stamp(run)
+}
+
+// wake plans a turn, a moment later: what comes meanwhile shares it.
+func (p *proc) wake() {
+	if !p.planned {
+		p.planned = true
+		p.c.after(p.c.between(5*micro, 60*micro), func() { p.turnDue() })
+	}
+}
+
+func (p *proc) turnDue() {
+	if p.dead {
+		return
+	}
+	if p.m.paused {
+		p.m.inbox = append(p.m.inbox, p.turnDue)
+		return
+	}
+	p.planned = false
+	p.turn()
+}
+
+// turn is the node's: shard and router do what has come up, and it is carried
+// out.
+func (p *proc) turn() {
+	for range 4 {
+		p.carryRouted()
+		out, wake := p.shard.Turn(p.now())
+		if out.Fatal != nil {
+			p.c.violate("n%d: %v", p.m.id, out.Fatal)
+			return
+		}
+		p.carryOut(out)
+		p.shard.Done()
+		if wake != 0 {
+			p.after(max(int64(wake)-int64(p.now()), 1), func() {})
+		}
+		p.carryRouted()
+		if len(p.routed.Local) == 0 {
+			break
+		}
+	}
+	p.afterTurn()
+	p.c.digest(p)
+}
+
+func (p *proc) carryOut(out *partition.Output) {
+	if len(out.Appends) > 0 {
+		p.writeLog(out.Appends)
+	}
+	mute := p.shard.HungDisk()
+	for i := range out.Messages {
+		if !mute {
+			p.sendRaft(&out.Messages[i])
+		}
+	}
+	for i := range out.Snapshots {
+		p.sendSnapshot(&out.Snapshots[i])
+	}
+	for i := range out.MoveDowns {
+		m := out.MoveDowns[i]
+		p.enqueueMove(moveJob{move: &m})
+	}
+	for _, token := range out.Discarded {
+		p.discardImport(token)
+	}
+	for _, r := range out.Changed {
+		p.replicaChanged(r)
+	}
+	replies := map[base.NodeID][]byte{}
+	for _, req := range out.Finished {
+		s, remote := req.Sink.(*remoteSink)
+		if !remote {
+			p.router.Returned(req)
+			continue
+		}
+		replies[s.node] = wire.AppendReply(replies[s.node], &wire.ReplyItem{
+			Sequence: req.Origin.Sequence, Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
+		})
+	}
+	for _, to := range slices.Sorted(maps.Keys(replies)) {
+		from, msg := p.m.id, replies[to]
+		p.c.post(p, to, nil, func(q *proc) { q.receiveReplies(from, msg) })
+	}
+}
+
+func (p *proc) carryRouted() {
+	r := &p.routed
+	for _, req := range r.Abandoned {
+		p.shard.Abandon(req)
+	}
+	local := slices.Clone(r.Local)
+	requests := map[base.NodeID][]byte{}
+	for _, f := range r.Forwards {
+		req := f.Request
+		requests[f.Node] = wire.AppendRequest(requests[f.Node], &wire.RequestItem{
+			Sequence: req.Origin.Sequence, Incarnation: req.Origin.Incarnation, Term: req.Term, Partition: req.Partition,
+			Slot: req.Slot, DB: req.DB, Proto: req.Proto, Flags: uint8(req.Flags), Args: req.Args,
+		})
+	}
+	for _, req := range r.Complete {
+		req.Sink.Complete(req)
+	}
+	r.Reset()
+	for _, req := range local {
+		p.shard.Submit(req)
+	}
+	for _, to := range slices.Sorted(maps.Keys(requests)) {
+		from, msg := p.m.id, requests[to]
+		p.c.trace("n%d -> n%d requests, %d bytes", from, to, len(msg))
+		if !p.c.post(p, to, msg, func(q *proc) { q.receiveRequests(from, msg) }) {
+			p.do(func() { p.undelivered(to, msg) })
+		}
+	}
+}
+
+// remoteSink marks requests of another gateway.
+type remoteSink struct{ node base.NodeID }
+
+// Complete is never called: carryOut answers these by message.
+func (*remoteSink) Complete(*partition.Request) {
+	panic("sim: remote requests are answered by message")
+}
+
+func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
+	rd, err := wire.ReadRequests(msg)
+	for err == nil {
+		var it wire.RequestItem
+		var ok bool
+		if ok, err = rd.Next(&it); !ok {
+			break
+		}
+		p.shard.Submit(&partition.Request{
+			Partition: it.Partition, Slot: it.Slot, DB: it.DB, Proto: it.Proto, Flags: partition.RequestFlags(it.Flags),
+			Args: it.Args, Term: it.Term, Sink: &remoteSink{node: from},
+			Origin: base.Origin{Gateway: from, Incarnation: it.Incarnation, Sequence: it.Sequence},
+		})
+	}
+	if err != nil {
+		p.c.violate("n%d: requests: %v", p.m.id, err)
+	}
+}
+
+func (p *proc) receiveReplies(from base.NodeID, msg []byte) {
+	rd, err := wire.ReadReplies(msg)
+	for err == nil {
+		var it wire.ReplyItem
+		var ok bool
+		if ok, err = rd.Next(&it); !ok {
+			break
+		}
+		p.router.Reply(from, it.Sequence, partition.Status(it.Status), it.Leader, it.Term, bytes.Clone(it.Reply))
+	}
+	if err != nil {
+		p.c.violate("n%d: replies: %v", p.m.id, err)
+	}
+}
+
+// undelivered gives requests back to the router that were never sent.
+func (p *proc) undelivered(to base.NodeID, msg []byte) {
+	rd, err := wire.ReadRequests(msg)
+	for err == nil {
+		var it wire.RequestItem
+		var ok bool
+		if ok, err = rd.Next(&it); !ok {
+			break
+		}
+		p.router.Undelivered(to, it.Sequence)
+	}
+}
+
+func (p *proc) sendRaft(m *partition.Message) {
+	msg := wire.AppendRaft(nil, m.Partition, m.From, m.To, m.Raft)
+	from := p.m.id
+	r := m.Raft
+	p.c.trace("n%d -> n%d p%d %v t%d %d/%d c%d e%d %v", from, m.Node, m.Partition, r.GetType(), r.GetTerm(),
+		r.GetLogTerm(), r.GetIndex(), r.GetCommit(), len(r.GetEntries()), r.GetReject())
+	p.c.scatter(p, m.Node, func(q *proc) { q.receiveRaft(from, msg) })
+}
+
+func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
+	rd, err := wire.ReadRaft(bytes.Clone(msg))
+	for err == nil {
+		var it wire.RaftItem
+		var ok bool
+		if ok, err = rd.Next(&it); !ok {
+			break
+		}
+		p.shard.Step(it.Partition, it.From, it.To, from, it.Msg)
+	}
+	if err != nil {
+		p.c.violate("n%d: raft message: %v", p.m.id, err)
+	}
+}
+
+func (p *proc) peerUp(id base.NodeID) {
+	p.hear(id).up = true
+	p.router.PeerUp(id)
+	p.reportSoon = true
+}
+
+func (p *proc) peerDown(id base.NodeID) {
+	p.hear(id).up = false
+	p.shard.PeerDown(id)
+	if p.c.opts.Bug == BugRetriedWrites {
+		p.c.retryAll(p, id)
+	}
+	p.router.PeerDown(id)
+}
+
+// writeLog hands appends to the log writer; those that install a snapshot go
+// their own way first.
+func (p *proc) writeLog(appends []partition.Append) {
+	var w logWrite
+	for _, a := range appends {
+		a.Update = copyUpdate(a.Update)
+		if a.Snapshot != nil {
+			p.install(a)
+			continue
+		}
+		w.appends = append(w.appends, a)
+	}
+	if len(w.appends) == 0 {
+		return
+	}
+	if p.c.opts.Bug == BugEarlyAck { // says that they are durable before they are
+		early := w.appends
+		p.after(1, func() { p.shard.Appended(early) })
+		for i := range early {
+			w.updates = append(w.updates, early[i].Update)
+		}
+		w.appends = nil
+	}
+	p.enqueueLog(w)
+}
+
+func (p *proc) enqueueLog(w logWrite) {
+	p.logQueue = append(p.logQueue, w)
+	p.writeMore()
+}
+
+// writeMore is the group commit: all that waits is one write.
+func (p *proc) writeMore() {
+	if p.logBusy || len(p.logQueue) == 0 {
+		return
+	}
+	batch := p.logQueue
+	p.logQueue = nil
+	var ups []logstore.Update
+	for _, w := range batch {
+		for i := range w.appends {
+			ups = append(ups, w.appends[i].Update)
+		}
+		ups = append(ups, w.updates...)
+	}
+	p.logBusy = true
+	durable, err := p.m.logs.begin(ups)
+	if err != nil {
+		p.c.violate("n%d: write the log: %v", p.m.id, err)
+		return
+	}
+	delay := int64(1)
+	if durable {
+		delay = p.c.skewed(60*micro, 5*milli) + p.m.slowDisk
+	}
+	p.after(delay, func() {
+		if durable {
+			if err := p.m.logs.finish(); err != nil {
+				p.c.violate("n%d: write the log: %v", p.m.id, err)
+				return
+			}
+		}
+		p.logBusy = false
+		for _, w := range batch {
+			p.shard.Appended(w.appends)
+			if w.done != nil {
+				w.done()
+			}
+		}
+		p.writeMore()
+	})
+}
+
+func (p *proc) enqueueMove(j moveJob) {
+	p.moveQueue = append(p.moveQueue, j)
+	p.moveMore()
+}
+
+// moveMore is the mover: one job after another.
+func (p *proc) moveMore() {
+	if p.moveBusy || len(p.moveQueue) == 0 {
+		return
+	}
+	j := p.moveQueue[0]
+	p.moveQueue = p.moveQueue[1:]
+	p.moveBusy = true
+	delay := p.c.skewed(100*micro, 20*milli) + p.m.slowDisk
+	if j.move != nil && p.c.opts.Bug == BugTornState {
+		p.commitRecord(j.move) // first where the state stands, later the state
+		delay += 20 * milli
+	}
+	p.after(delay, func() {
+		p.moveBusy = false
+		if j.flush {
+			p.flushState()
+		} else {
+			p.commitMove(j.move)
+			p.after(p.c.between(1, milli), func() { p.shard.Moved(j.move.Replica, &j.move.State) })
+		}
+		p.moveMore()
+	})
+}
+
+func (p *proc) commitRecord(m *partition.MoveDown) {
+	b := p.m.states.NewBatch()
+	b.Set(keys.StateKey(m.Replica.Partition()), m.Record)
+	if err := p.m.states.Commit(b); err != nil {
+		p.c.violate("n%d: %v", p.m.id, err)
+	}
+}
+
+func (p *proc) commitMove(m *partition.MoveDown) {
+	b := p.m.states.NewBatch()
+	for i, op := range m.Frozen.Ops() {
+		if p.c.opts.Bug == BugLostEffect && i == 1 {
+			continue
+		}
+		switch op.Kind {
+		case effects.Set:
+			b.Set(op.Key, op.Value)
+		case effects.Delete:
+			b.Delete(op.Key)
+		case effects.DeleteRange:
+			b.DeleteRange(op.Key, op.Value)
+		}
+	}
+	b.Set(keys.StateKey(m.Replica.Partition()), m.Record)
+	if err := p.m.states.Commit(b); err != nil {
+		p.c.violate("n%d: %v", p.m.id, err)
+	}
+	p.c.stats.Moves++
+}
+
+// flushState makes the state durable and cuts the logs by what is.
+func (p *proc) flushState() {
+	durable := map[base.PartitionID]uint64{}
+	err := p.m.states.Flush(context.Background())
+	for _, r := range p.shard.Replicas() {
+		b, ok, gerr := p.m.states.GetDurable(keys.StateKey(r.Partition()))
+		if err != nil || gerr != nil || !ok {
+			continue
+		}
+		s, derr := partition.DecodeState(b)
+		if derr != nil {
+			p.c.violate("n%d: %v", p.m.id, derr)
+		}
+		durable[r.Partition()] = s.Index
+	}
+	p.after(p.c.between(1, milli), func() {
+		p.flushing = false
+		p.truncate(func(id base.PartitionID) uint64 { return durable[id] })
+	})
+}
+
+func (p *proc) truncate(durable func(base.PartitionID) uint64) {
+	if ups := p.shard.Truncate(durable, p.c.opts.KeepEntries); len(ups) > 0 {
+		p.c.stats.Truncations += len(ups)
+		p.enqueueLog(logWrite{updates: ups})
+	}
+}
+
+// housekeep moves everything down, flushes and truncates.
+func (p *proc) housekeep() {
+	if p.c.opts.Bug == BugEarlyTruncate {
+		p.truncate(func(id base.PartitionID) uint64 { return p.shard.Replica(id).State().Index })
+		return
+	}
+	if p.flushing {
+		return
+	}
+	p.flushing = true
+	p.shard.MoveAll()
+	// The moves go out with the next turn; the flush comes behind them.
+	p.after(100*micro, func() { p.enqueueMove(moveJob{flush: true}) })
+}
+
+// tick is the pace of everything that time drives. A process that was paused
+// gets one for many.
+func (p *proc) tick() {
+	p.ticks++
+	p.shard.Tick()
+	p.router.Tick()
+	p.reconcile()
+	if p.ticks%reportTicks == 0 {
+		p.report()
+	}
+	if p.ticks%placementTicks == 0 {
+		p.place()
+	}
+	if p.ticks%p.c.opts.HousekeepTicks == 0 {
+		p.housekeep()
+	}
+	p.after(int64(float64(tick)/(1+p.m.drift)), p.tick)
+}
+
+// raftHead decodes the message that announces a snapshot.
+func raftHead(meta []byte) (it wire.RaftItem, ok bool) {
+	rd, err := wire.ReadRaft(bytes.Clone(meta))
+	if err != nil {
+		return it, false
+	}
+	ok, err = rd.Next(&it)
+	return it, ok && err == nil && it.Msg.GetType() == pb.MsgSnap
+}
