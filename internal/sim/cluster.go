@@ -23,16 +23,16 @@ type Bug int
 
 // The bugs that can be planted.
 const (
-	NoBug                Bug = iota
-	BugEarlyAck              // an append is reported before it is durable
-	BugTornState             // the state record is written before the state it stands for
-	BugNoReconcile           // a restart takes the log as it is
-	BugRetriedWrites         // writes with an unknown outcome are sent again
-	BugOldConnection         // messages of a broken connection still arrive
-	BugEarlyTruncate         // logs are cut at the applied index
-	BugForgottenVote         // term and vote are not durable
-	BugReorderedRequests     // requests overtake each other on a connection
-	BugLostEffect            // a move down skips an operation
+	NoBug                 Bug = iota
+	BugEarlyAck               // an append is reported before it is durable
+	BugTornState              // the state record is written before the state it stands for
+	BugNoReconcile            // a restart takes the log as it is
+	BugRetriedWrites          // writes with an unknown outcome are sent again
+	BugWronglyUndelivered     // a broken connection gives back a request that it had sent
+	BugEarlyTruncate          // logs are cut at the applied index
+	BugForgottenVote          // term and vote are not durable
+	BugReorderedRequests      // requests overtake each other on a connection
+	BugLostEffect             // a move down skips an operation
 )
 
 // Options make a run. Zero fields get defaults drawn from the seed.
@@ -44,6 +44,7 @@ type Options struct {
 	Sessions       int           // clients
 	Duration       time.Duration // with faults, in virtual time
 	Calm           bool          // no faults
+	FaultEvery     int64         // µs, in the mean
 	Think          int64         // longest pause of a client between bursts, µs
 	Keys           int           // registers per partition and chapter
 	Chapter        int64         // how long a set of keys is in use, µs
@@ -76,13 +77,13 @@ func (o *Options) fill(w *world) {
 
 // Stats says what a run came across.
 type Stats struct {
-	Ops, NotRun, Unknown, Cut              int
-	Kills, Pauses, Splits, PowerLosses     int
-	Moves, Truncations                     int
-	Snapshots, Installed, Reconciled       int
-	Transfers, ConfChanges, Removed        int
-	Leaders, Digests, Inconclusive, Resets int
-	Slowest                                int64 // completion of an op after the faults stopped, µs
+	Ops, NotRun, Unknown, Cut                  int
+	Points, Kills, Pauses, Splits, PowerLosses int
+	Moves, Truncations                         int
+	Snapshots, Installed, Reconciled           int
+	Transfers, ConfChanges, Removed            int
+	Leaders, Digests, Inconclusive, Resets     int
+	Slowest                                    int64 // completion of an op after the faults stopped, µs
 }
 
 // Result is the outcome of a run.
@@ -105,6 +106,7 @@ type cluster struct {
 	sessions  []*session
 	history   []*op
 	spans     map[base.PartitionID]base.Span
+	faulty    bool    // faults happen
 	lossy     float64 // share of raft messages lost
 	slowNet   int64
 	value     int64
@@ -312,12 +314,23 @@ func (c *cluster) play() {
 		}
 	}
 	c.run(c.now+2*second, never) // replicas catch up
+	c.run(c.now+calmTicks*tick, c.idle)
 }
 
 // answered says whether nothing is under way.
 func (c *cluster) answered() bool {
 	for _, s := range c.sessions {
 		if len(s.open) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// idle says whether no node waits for an answer of its own either.
+func (c *cluster) idle() bool {
+	for _, m := range c.machines {
+		if m.proc != nil && m.proc.router.Waiting() > 0 {
 			return false
 		}
 	}

@@ -1,11 +1,14 @@
 package sim
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // plan spreads faults over the run. Each is followed by its end, so that the
 // cluster has a chance to come back; heal ends those that still last.
 func (c *cluster) plan(until int64) {
-	mean := c.between(300*milli, 3*second)
+	mean := cmp.Or(c.opts.FaultEvery, c.between(150*milli, 3*second))
 	var next func()
 	next = func() {
 		if c.now >= until {
@@ -18,7 +21,7 @@ func (c *cluster) plan(until int64) {
 	if c.opts.Grow {
 		start = c.between(second, 8*second)
 	}
-	c.after(start, next)
+	c.after(start, func() { c.faulty = true; next() })
 }
 
 // fault lets one thing go wrong.
@@ -27,7 +30,7 @@ func (c *cluster) fault() {
 	if !m.joined {
 		return
 	}
-	switch c.rand.IntN(12) {
+	switch c.rand.IntN(13) {
 	case 0, 1, 2:
 		c.crash(m)
 	case 3:
@@ -41,7 +44,7 @@ func (c *cluster) fault() {
 	case 7:
 		c.isolate(m)
 	case 8: // one direction of one link
-		c.cut(c.links[m.id-1][c.rand.IntN(len(c.machines))], c.skewed(100*milli, 5*second))
+		c.cut(c.links[m.id-1][c.rand.IntN(len(c.machines))], c.between(100*milli, 6*second))
 	case 9: // connections break, and come back
 		c.stats.Resets++
 		c.trace("connections of n%d break", m.id)
@@ -59,6 +62,10 @@ func (c *cluster) fault() {
 		c.after(c.between(100*milli, 4*second), func() { m.slowDisk = 0 })
 	case 11:
 		c.transfer(m)
+	case 12:
+		c.slowNet = c.skewed(milli, 400*milli)
+		c.trace("the network is slow: %v", time.Duration(c.slowNet)*time.Microsecond)
+		c.after(c.between(100*milli, 3*second), func() { c.slowNet = 0 })
 	}
 }
 
@@ -67,6 +74,9 @@ func (c *cluster) crash(m *machine) {
 	c.stats.Kills++
 	m.kill()
 	down := c.skewed(5*milli, 8*second)
+	if c.chance(0.3) {
+		down = c.between(milli, 20*milli)
+	}
 	if c.chance(0.2) { // its wall clock may be another one then
 		m.offset = c.between(-3600*second, 3600*second)
 	}
@@ -75,6 +85,19 @@ func (c *cluster) crash(m *machine) {
 			m.start()
 		}
 	})
+}
+
+// point is a place where a process may die, the more often the rarer it is
+// reached. It says that it did: then the caller must do no more.
+func (p *proc) point(where string, chance float64) (died bool) {
+	c := p.c
+	if p.dead || !c.faulty || !c.chance(chance) {
+		return p.dead
+	}
+	c.trace("n%d at: %s", p.m.id, where)
+	c.stats.Points++
+	c.crash(p.m)
+	return true
 }
 
 // powerLoss takes all machines at once.
@@ -153,7 +176,7 @@ func (c *cluster) transfer(m *machine) {
 // heal ends all faults: everything runs and reaches everything.
 func (c *cluster) heal() {
 	c.trace("all faults end")
-	c.lossy, c.slowNet = 0, 0
+	c.faulty, c.lossy, c.slowNet = false, 0, 0
 	for _, m := range c.machines {
 		m.resume()
 		m.slowDisk = 0

@@ -169,6 +169,9 @@ func (p *proc) createReplica(id base.PartitionID, replica base.ReplicaID) {
 	p.creating[id] = replica
 	ups = append(ups, logstore.Update{Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{}})
 	p.enqueueLog(logWrite{updates: ups, done: func() {
+		if p.point("replica created", 0.05) {
+			return
+		}
 		delete(p.creating, id)
 		r := p.newReplica(partition.Recovered{Log: logstore.State{Partition: id, Replica: replica}})
 		if r != nil {
@@ -189,6 +192,9 @@ func (p *proc) removeReplica(r *partition.Replica) {
 		Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{Vote: tombstoneVote},
 	}
 	p.enqueueLog(logWrite{updates: []logstore.Update{up}, done: func() {
+		if p.point("replica removed, its state not", 0.2) {
+			return
+		}
 		delete(p.creating, id)
 		delete(p.digested, id)
 		b := p.m.states.NewBatch()
@@ -236,6 +242,7 @@ func (p *proc) reconcile() {
 			if r.ProposeConf(step.Changes, step.Joint, step.Joined) {
 				p.c.trace("n%d p%d changes %d members, joint %v", p.m.id, id, len(step.Changes), step.Joint)
 				p.c.stats.ConfChanges++
+				p.after(p.c.skewed(micro, 20*milli), func() { p.point("members change", 0.1) })
 			}
 			p.shard.Touch(r)
 		}

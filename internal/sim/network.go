@@ -23,6 +23,7 @@ type link struct {
 	blocked    bool  // a partition lies between
 	stalled    []parcel
 	blockCount uint64
+	latest     parcel // the last request sent
 }
 
 // parcel is a message in the ordered lane.
@@ -100,6 +101,9 @@ func (c *cluster) drop(l *link) {
 		return
 	}
 	unsent := stalled[c.rand.IntN(len(stalled)+1):]
+	if c.opts.Bug == BugWronglyUndelivered && l.latest.request != nil {
+		unsent = []parcel{l.latest}
+	}
 	for _, x := range unsent {
 		if x.request != nil {
 			to, msg := l.to.id, x.request
@@ -163,7 +167,11 @@ func (c *cluster) post(from *proc, to base.NodeID, request []byte, deliver func(
 	if !l.up || l.sender != from {
 		return false
 	}
-	c.ordered(l, parcel{epoch: l.epoch, request: request, deliver: deliver})
+	x := parcel{epoch: l.epoch, request: request, deliver: deliver}
+	if request != nil {
+		l.latest = x
+	}
+	c.ordered(l, x)
 	return true
 }
 
@@ -185,12 +193,8 @@ func (c *cluster) arrive(l *link, x parcel) {
 		l.stalled = append(l.stalled, x)
 		return
 	}
-	old := x.epoch != l.epoch || !l.heard
 	q := l.receiver
-	if c.opts.Bug == BugOldConnection && old {
-		q, old = l.to.proc, false
-	}
-	if old || q == nil || q.dead {
+	if x.epoch != l.epoch || !l.heard || q == nil || q.dead {
 		return
 	}
 	q.do(func() { x.deliver(q) })

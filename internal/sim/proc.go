@@ -338,7 +338,7 @@ func (p *proc) enqueueLog(w logWrite) {
 
 // writeMore is the group commit: all that waits is one write.
 func (p *proc) writeMore() {
-	if p.logBusy || len(p.logQueue) == 0 {
+	if p.dead || p.logBusy || len(p.logQueue) == 0 {
 		return
 	}
 	batch := p.logQueue
@@ -356,7 +356,11 @@ func (p *proc) writeMore() {
 		p.c.violate("n%d: write the log: %v", p.m.id, err)
 		return
 	}
-	delay := int64(1)
+	delay, voted := int64(1), false
+	for i := range ups {
+		l := p.m.logs.mem[ups[i].Partition]
+		voted = voted || l != nil && ups[i].HardState != nil && ups[i].HardState.Vote != l.hard.Vote
+	}
 	if durable {
 		delay = p.c.skewed(60*micro, 5*milli) + p.m.slowDisk
 	}
@@ -367,12 +371,18 @@ func (p *proc) writeMore() {
 				return
 			}
 		}
+		if p.point("log written, not reported", 0.0003) {
+			return
+		}
 		p.logBusy = false
 		for _, w := range batch {
 			p.shard.Appended(w.appends)
 			if w.done != nil {
 				w.done()
 			}
+		}
+		if voted {
+			p.after(p.c.skewed(100*micro, 20*milli), func() { p.point("vote sent", 0.03) })
 		}
 		p.writeMore()
 	})
@@ -385,7 +395,7 @@ func (p *proc) enqueueMove(j moveJob) {
 
 // moveMore is the mover: one job after another.
 func (p *proc) moveMore() {
-	if p.moveBusy || len(p.moveQueue) == 0 {
+	if p.dead || p.moveBusy || len(p.moveQueue) == 0 {
 		return
 	}
 	j := p.moveQueue[0]
@@ -402,6 +412,9 @@ func (p *proc) moveMore() {
 			p.flushState()
 		} else {
 			p.commitMove(j.move)
+			if p.point("moved down, not reported", 0.002) {
+				return
+			}
 			p.after(p.c.between(1, milli), func() { p.shard.Moved(j.move.Replica, &j.move.State) })
 		}
 		p.moveMore()
@@ -453,6 +466,9 @@ func (p *proc) flushState() {
 		}
 		durable[r.Partition()] = s.Index
 	}
+	if p.point("flushed, log not cut", 0.005) {
+		return
+	}
 	p.after(p.c.between(1, milli), func() {
 		p.flushing = false
 		p.truncate(func(id base.PartitionID) uint64 { return durable[id] })
@@ -462,7 +478,7 @@ func (p *proc) flushState() {
 func (p *proc) truncate(durable func(base.PartitionID) uint64) {
 	if ups := p.shard.Truncate(durable, p.c.opts.KeepEntries); len(ups) > 0 {
 		p.c.stats.Truncations += len(ups)
-		p.enqueueLog(logWrite{updates: ups})
+		p.enqueueLog(logWrite{updates: ups, done: func() { p.point("log cut", 0.005) }})
 	}
 }
 

@@ -65,6 +65,7 @@ func add(sum, s *Stats) {
 	sum.NotRun += s.NotRun
 	sum.Unknown += s.Unknown
 	sum.Cut += s.Cut
+	sum.Points += s.Points
 	sum.Kills += s.Kills
 	sum.Pauses += s.Pauses
 	sum.Splits += s.Splits

@@ -49,6 +49,7 @@ func (p *proc) sendSnapshot(s *partition.SendSnapshot) {
 	from := p.m.id
 	p.c.trace("n%d -> n%d p%d snapshot at %d, %d bytes", from, node, r.Partition(), s.Raft.GetSnapshot().GetMetadata().GetIndex(), len(stream))
 	p.c.stats.Snapshots++
+	p.after(p.c.skewed(milli, 300*milli), func() { p.point("snapshot under way", 0.05) })
 	answer := func(q *proc, ok bool) {
 		p.c.scatter(q, from, func(back *proc) {
 			if back == p {
@@ -112,6 +113,9 @@ func (p *proc) install(a partition.Append) {
 			p.c.violate("n%d p%d: ingest: %v", p.m.id, id, err)
 			return
 		}
+		if p.point("snapshot ingested", 0.1) {
+			return
+		}
 		p.after(p.c.skewed(10*micro, 20*milli), func() { p.installed(a, i) })
 	})
 }
@@ -131,6 +135,9 @@ func (p *proc) installed(a partition.Append, i *pendingImport) {
 	delete(p.installing, id)
 	if id == base.Catalog {
 		p.catalogDirty = true
+	}
+	if p.point("snapshot installed, log not reset", 0.1) {
+		return
 	}
 	a.Snapshot = nil
 	p.enqueueLog(logWrite{appends: []partition.Append{a}})
