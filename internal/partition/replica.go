@@ -35,8 +35,6 @@ const (
 	// maxRoundBytes and maxRoundRequests bound one round.
 	maxRoundBytes    = 1 << 20
 	maxRoundRequests = 4096
-	// handoverTicks bounds how long a handover of leadership holds requests up.
-	handoverTicks = ElectionTicks
 )
 
 // Evaluator runs commands. It is the floor above: partitions know requests
@@ -93,7 +91,7 @@ type Replica struct {
 	current    *round     // proposed by this leadership
 	reads      []*Request // evaluated, waiting for readID's confirmation
 	readID     uint64
-	orphans    []*round // of earlier leaderships, by index
+	orphans    []*round // of earlier leaderships, oldest first
 	background bool     // housekeeping wants a turn
 	confIndex  uint64   // own configuration change under way
 
@@ -132,7 +130,7 @@ func New(cfg Config, rec Recovered) (*Replica, error) {
 	r.log.snapshotAt = r.snapshot
 	rn, err := raft.NewRawNode(&raft.Config{
 		ID:                        uint64(cfg.Replica),
-		ElectionTick:              cmp.Or(cfg.ElectionTicks, ElectionTicks),
+		ElectionTick:              r.electionTicks(),
 		HeartbeatTick:             HeartbeatTicks,
 		Storage:                   r.log,
 		Applied:                   rec.State.Index,
@@ -186,6 +184,8 @@ func (r *Replica) snapshot() (*pb.Snapshot, error) {
 		Index: new(r.state.Index), Term: new(r.state.Term), ConfState: r.state.Conf.toRaft(),
 	}}, nil
 }
+
+func (r *Replica) electionTicks() int { return cmp.Or(r.cfg.ElectionTicks, ElectionTicks) }
 
 // Partition is the partition's id.
 func (r *Replica) Partition() base.PartitionID { return r.cfg.Partition }
@@ -285,7 +285,8 @@ func (r *Replica) Transfer(node base.NodeID) bool {
 	for _, id := range r.state.Conf.Voters {
 		if r.state.Members[base.ReplicaID(id)] == node {
 			r.rn.TransferLeader(id)
-			r.handover = handoverTicks
+			// As long as raft drops proposals: it gives up after an election timeout.
+			r.handover = r.electionTicks()
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
@@ -127,12 +128,16 @@ func (r *Replica) stepDown(out *Output) {
 }
 
 // settle ends the rounds of earlier leaderships when an entry is applied at
-// their index.
+// their index. An older round may stand at a higher index than a newer one: a
+// later term made the log shorter.
 func (r *Replica) settle(index, term uint64, out *Output) {
-	for len(r.orphans) > 0 && r.orphans[0].index <= index {
-		o := r.orphans[0]
-		r.orphans = r.orphans[1:]
+	if len(r.orphans) == 0 {
+		return
+	}
+	r.orphans = slices.DeleteFunc(r.orphans, func(o *round) bool {
 		switch {
+		case o.index > index:
+			return false
 		case o.index == index && o.term == term:
 			out.finish(o.requests)
 		case o.index == index:
@@ -140,7 +145,8 @@ func (r *Replica) settle(index, term uint64, out *Output) {
 		default:
 			r.lose(o, out)
 		}
-	}
+		return true
+	})
 }
 
 // lose ends a round whose outcome cannot be known here any more.

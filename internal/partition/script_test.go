@@ -1,0 +1,541 @@
+package partition
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"coterie/internal/base"
+	"coterie/internal/effects"
+	"coterie/internal/keys"
+	"coterie/internal/sim/script"
+	"coterie/internal/storage/logstore"
+	"coterie/internal/storage/memstate"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// TestScripts runs the golden scripts: replicas of partition 1 whose inputs
+// come one by one. Replica N lives on node N. Commands:
+//
+//	group voters=N,… [learners=N,…] [election=TICKS]  replicas from a founded state
+//	new N                               a replica without any state
+//	campaign N · tick N [TICKS] · down N node=N
+//	submit N NAME:COMMAND… [term=N]     requests: NAME:set/V (writes key k),
+//	                                    NAME:get (reads it), NAME:far (a slot
+//	                                    of another partition)
+//	round N                             Evaluate and HandleReady
+//	run [N…] [hold=N,…]                 carry out everything that these (all)
+//	                                    do and say to each other; who is held
+//	                                    does not get its appends done; stop=N,…
+//	                                    holds those with a snapshot only
+//	lose [to=N]                         messages under way are gone
+//	transfer N to=N · conf N [learner=N] [voter=N] [remove=N] [joint]
+//	deliver N                           it gets what is under way to it
+//	depose N by=N                       another one is elected meanwhile
+//	rawtransfer N to=N                  raft's own, without the replica's knowledge
+//	propose N                           stuff the log: an empty proposal
+//	die N                               with its state replaced by a snapshot,
+//	                                    and its log not reset yet
+//	abandon N NAME · close N · restart N · move N · truncate N [keep=N] · show N…
+func TestScripts(t *testing.T) {
+	script.Run(t, "testdata/*.txt", func(t *testing.T) func(*script.Command) string {
+		g := &group{t: t, members: map[uint64]*member{}, reqs: map[string]*Request{}}
+		return g.do
+	})
+}
+
+// testLog is a replica's log in memory; what is appended is durable.
+type testLog struct {
+	state   logstore.State
+	entries []*pb.Entry
+}
+
+func (l *testLog) Term(i uint64) (uint64, error) {
+	switch {
+	case i < l.state.Mark.Index:
+		return 0, raft.ErrCompacted
+	case i > l.state.Last:
+		return 0, raft.ErrUnavailable
+	case i == l.state.Mark.Index:
+		return l.state.Mark.Term, nil
+	}
+	return l.entries[i-l.state.Mark.Index-1].GetTerm(), nil
+}
+
+func (l *testLog) Entries(lo, hi, _ uint64) ([]*pb.Entry, error) {
+	if lo <= l.state.Mark.Index {
+		return nil, raft.ErrCompacted
+	}
+	first := l.state.Mark.Index + 1
+	return l.entries[lo-first : hi-first], nil
+}
+
+func (l *testLog) apply(u *logstore.Update) {
+	s := &l.state
+	if u.Reset != nil {
+		s.Mark, s.Last, l.entries = *u.Reset, u.Reset.Index, nil
+	}
+	for _, e := range u.Entries {
+		l.entries = append(slices.Clip(l.entries[:e.GetIndex()-s.Mark.Index-1]), e)
+		s.Last = e.GetIndex()
+	}
+	if u.HardState != nil {
+		s.HardState = *u.HardState
+	}
+	if u.Truncate != nil {
+		l.entries = l.entries[u.Truncate.Index-s.Mark.Index:]
+		s.Mark = *u.Truncate
+	}
+}
+
+// member is one replica and its disks.
+type member struct {
+	id      uint64
+	r       *Replica
+	log     *testLog
+	store   *memstate.Store
+	out     Output
+	appends []Append // not durable yet
+}
+
+// group is replicas and what is under way between them.
+type group struct {
+	t        *testing.T
+	members  map[uint64]*member
+	mail     []Message
+	reqs     map[string]*Request
+	text     strings.Builder
+	imports  []importing
+	election int
+}
+
+// importing is a streamed snapshot: all keys of the sender.
+type importing struct {
+	keys map[string][]byte
+}
+
+// words is an Evaluator for the scripts.
+type words struct{}
+
+func (words) Evaluate(txn *Txn, req *Request, reply []byte) []byte {
+	key := keys.RecordKey(nil, req.Slot, 0, []byte("k"))
+	old, _ := txn.Get(key)
+	reply = append(append(reply, "was "...), old...)
+	if len(req.Args) > 1 {
+		txn.Set(key, req.Args[1])
+	}
+	return reply
+}
+
+func (words) Background(*Txn) bool { return false }
+
+func (g *group) open(m *member) {
+	var s State
+	if b, ok, _ := m.store.Get(keys.StateKey(1), nil); ok {
+		var err error
+		if s, err = DecodeState(b); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	rec := Recovered{State: s, Log: m.log.state}
+	if up := Reconcile(&rec.State, &rec.Log, m.log.Term); up != nil {
+		fmt.Fprintf(&g.text, "%d: the log starts anew at %d\n", m.id, up.Reset.Index)
+		m.log.apply(up)
+	}
+	r, err := New(Config{
+		Partition: 1, Replica: base.ReplicaID(m.id), Node: base.NodeID(m.id), Log: m.log, Base: m.store, Evaluator: words{},
+		Logger: slog.New(slog.DiscardHandler), Rand: func() uint64 { return 4 }, ReadOnly: func() string { return "" }, ElectionTicks: g.election,
+	}, rec)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	m.r, m.appends = r, nil
+}
+
+func (g *group) add(id uint64) *member {
+	m := &member{
+		id: id, store: memstate.New(),
+		log: &testLog{state: logstore.State{Partition: 1, Replica: base.ReplicaID(id), First: 1}},
+	}
+	g.members[id] = m
+	return m
+}
+
+func (g *group) found(c *script.Command) {
+	g.mail, g.members = nil, map[uint64]*member{}
+	g.election = int(c.Num("election", 0))
+	s := State{
+		Index: 1, Term: 1, NextObjectID: 1, Span: base.Span{Lo: 0, Hi: 100}, Epoch: 1,
+		Conf: Conf{Voters: c.Nums("voters"), Learners: c.Nums("learners")}, Members: map[base.ReplicaID]base.NodeID{},
+	}
+	ids := append(c.Nums("voters"), c.Nums("learners")...)
+	for _, id := range ids {
+		s.Members[base.ReplicaID(id)] = base.NodeID(id)
+	}
+	for _, id := range ids {
+		m := g.add(id)
+		b := m.store.NewBatch()
+		b.Set(keys.StateKey(1), AppendState(nil, &s))
+		if err := m.store.Commit(b); err != nil {
+			g.t.Fatal(err)
+		}
+		m.log.apply(&logstore.Update{Reset: &logstore.Mark{Index: 1, Term: 1}, HardState: &logstore.HardState{Term: 1, Commit: 1}})
+		g.open(m)
+	}
+}
+
+func (g *group) member(c *script.Command, id uint64) *member {
+	m := g.members[id]
+	if m == nil || m.r == nil {
+		c.Fatal("no replica %d", id)
+	}
+	return m
+}
+
+func (g *group) do(c *script.Command) string {
+	g.text.Reset()
+	var m *member
+	if !slices.Contains([]string{"group", "new", "run", "lose", "show", "restart"}, c.Name) {
+		m = g.member(c, c.Arg(0))
+	}
+	switch c.Name {
+	case "group":
+		g.found(c)
+	case "new":
+		g.open(g.add(c.Arg(0)))
+	case "campaign":
+		_ = m.r.rn.Campaign()
+	case "tick":
+		n := uint64(1)
+		if len(c.Args) > 1 {
+			n = c.Arg(1)
+		}
+		for range n {
+			m.r.Tick()
+		}
+	case "down":
+		m.r.NodeDown(base.NodeID(c.Num("node", 0)))
+	case "submit":
+		g.submit(c, m)
+	case "round":
+		m.r.Evaluate(1000, &m.out)
+		m.r.HandleReady(&m.out)
+	case "run":
+		g.run(c)
+	case "deliver":
+		g.mail = slices.DeleteFunc(g.mail, func(x Message) bool {
+			if uint64(x.Node) == m.id {
+				m.r.LearnSender(x.From, base.NodeID(x.From))
+				m.r.Step(x.Raft)
+			}
+			return uint64(x.Node) == m.id
+		})
+	case "depose": // another replica is elected, without this one
+		g.depose(c, m)
+	case "lose":
+		g.mail = slices.DeleteFunc(g.mail, func(x Message) bool {
+			return !c.Has("to") || uint64(x.Node) == c.Num("to", 0)
+		})
+	case "transfer":
+		fmt.Fprintf(&g.text, "%v\n", m.r.Transfer(base.NodeID(c.Num("to", 0))))
+	case "rawtransfer":
+		m.r.rn.TransferLeader(c.Num("to", 0))
+	case "conf":
+		g.conf(c, m)
+	case "propose":
+		if err := m.r.rn.Propose(nil); err != nil {
+			fmt.Fprintln(&g.text, err)
+		}
+	case "abandon":
+		m.r.Abandon(g.reqs[c.Args[1]])
+	case "close":
+		m.r.Close(&m.out)
+	case "die": // its snapshots have become the state, its log has nothing of it
+		g.ingest(m)
+		m.r, m.appends = nil, nil
+		return g.text.String()
+	case "restart":
+		g.open(g.members[c.Arg(0)])
+	case "move":
+		m.r.Move(&m.out)
+	case "truncate":
+		if up := m.r.TruncateTo(m.r.moved.Index, c.Num("keep", 0)); up != nil {
+			m.log.apply(up)
+			fmt.Fprintf(&g.text, "the log begins after %d\n", up.Truncate.Index)
+		}
+	case "show":
+		for i := range c.Args {
+			g.show(g.member(c, c.Arg(i)))
+		}
+	default:
+		c.Fatal("unknown command")
+	}
+	if m != nil {
+		g.note(m)
+	}
+	return g.text.String()
+}
+
+func (g *group) submit(c *script.Command, m *member) {
+	_, term := m.r.Leader()
+	for _, w := range c.Args[1:] {
+		name, cmd, _ := strings.Cut(w, ":")
+		cmd, value, write := strings.Cut(cmd, "/")
+		req := &Request{Partition: 1, Term: c.Num("term", term), Args: [][]byte{[]byte(cmd)}}
+		if write {
+			req.Flags, req.Args = Write, append(req.Args, []byte(value))
+		}
+		if cmd == "far" {
+			req.Slot = 200
+		}
+		g.reqs[name] = req
+		m.r.Submit(req, &m.out)
+	}
+}
+
+func (g *group) conf(c *script.Command, m *member) {
+	var changes []*pb.ConfChangeSingle
+	joined := map[base.ReplicaID]base.NodeID{}
+	for _, x := range []struct {
+		key string
+		typ pb.ConfChangeType
+	}{
+		{"learner", pb.ConfChangeType_ConfChangeAddLearnerNode},
+		{"voter", pb.ConfChangeType_ConfChangeAddNode},
+		{"remove", pb.ConfChangeType_ConfChangeRemoveNode},
+	} {
+		for _, id := range c.Nums(x.key) {
+			changes = append(changes, &pb.ConfChangeSingle{Type: x.typ.Enum(), NodeId: new(id)})
+			joined[base.ReplicaID(id)] = base.NodeID(id)
+		}
+	}
+	fmt.Fprintf(&g.text, "%v\n", m.r.ProposeConf(changes, c.Has("joint"), joined))
+}
+
+// note prints what a replica's output says, and keeps what is to be done.
+func (g *group) note(m *member) {
+	out := &m.out
+	if out.Fatal != nil {
+		fmt.Fprintf(&g.text, "%d: FATAL %v\n", m.id, out.Fatal)
+	}
+	for _, req := range out.Finished {
+		name := "?"
+		for n, r := range g.reqs {
+			if r == req {
+				name = n
+			}
+		}
+		switch req.Status {
+		case Done:
+			fmt.Fprintf(&g.text, "%d: %s is done: %s\n", m.id, name, req.Reply)
+		case NotRun:
+			fmt.Fprintf(&g.text, "%d: %s was not run; leader %d, term %d\n", m.id, name, req.Leader, req.Term)
+		case Unknown:
+			fmt.Fprintf(&g.text, "%d: %s is unknown\n", m.id, name)
+		}
+	}
+	if len(out.Changed) > 0 {
+		g.show(m)
+	}
+	m.appends = append(m.appends, out.Appends...)
+	g.mail = append(g.mail, out.Messages...)
+	downs, sends := slices.Clone(out.MoveDowns), slices.Clone(out.Snapshots)
+	out.Reset()
+	for i := range sends {
+		g.stream(m, &sends[i])
+	}
+	for i := range downs {
+		d := &downs[i]
+		b := m.store.NewBatch()
+		for _, op := range d.Frozen.Ops() {
+			if op.Kind == effects.Set {
+				b.Set(op.Key, op.Value)
+			}
+		}
+		b.Set(keys.StateKey(1), d.Record)
+		if err := m.store.Commit(b); err != nil {
+			g.t.Fatal(err)
+		}
+		m.r.Moved(&d.State, &m.out)
+		g.note(m)
+	}
+}
+
+// stream carries a snapshot over at once.
+func (g *group) stream(m *member, s *SendSnapshot) {
+	im := importing{keys: map[string][]byte{}}
+	it, err := m.store.Iter(nil, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for it.Next() {
+		im.keys[string(it.Key())] = slices.Clone(it.Value())
+	}
+	it.Close()
+	s.Raft = proto.Clone(s.Raft).(*pb.Message)
+	g.imports = append(g.imports, im)
+	to := g.members[uint64(s.To)]
+	fmt.Fprintf(&g.text, "%d: snapshot at %d to %d\n", m.id, s.Raft.GetSnapshot().GetMetadata().GetIndex(), s.To)
+	if to != nil && to.r != nil {
+		to.r.LearnSender(m.r.ID(), base.NodeID(m.id))
+		to.r.StepSnapshot(s.Raft, uint64(len(g.imports)-1), &to.out)
+		for _, token := range to.out.Discarded {
+			fmt.Fprintf(&g.text, "%d: does not want snapshot %d\n", to.id, token)
+		}
+		g.note(to)
+	}
+	m.r.SnapshotSent(s.To, to != nil)
+}
+
+// ingest makes the snapshot among a replica's appends its state.
+func (g *group) ingest(m *member) State {
+	for i := range m.appends {
+		if m.appends[i].Snapshot == nil {
+			continue
+		}
+		b := m.store.NewBatch()
+		im := g.imports[m.appends[i].Snapshot.Token]
+		b.DeleteRange([]byte{0}, []byte{0xff})
+		for _, k := range slices.Sorted(maps.Keys(im.keys)) {
+			b.Set([]byte(k), im.keys[k])
+		}
+		if err := m.store.Commit(b); err != nil {
+			g.t.Fatal(err)
+		}
+		s, err := DecodeState(im.keys[string(keys.StateKey(1))])
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		return s
+	}
+	g.t.Fatal("no snapshot is being installed")
+	return State{}
+}
+
+// durable finishes a replica's appends.
+func (g *group) durable(m *member) {
+	appends := m.appends
+	for i := range appends {
+		a := &appends[i]
+		if a.Snapshot != nil {
+			s := g.ingest(m)
+			m.r.Installed(s)
+			fmt.Fprintf(&g.text, "%d: snapshot installed at %d\n", m.id, s.Index)
+		}
+		m.log.apply(&a.Update)
+		m.r.Appended(a, &m.out)
+	}
+	m.appends = nil
+}
+
+// run lets the named replicas act until nothing is left to do.
+func (g *group) run(c *script.Command) {
+	var ids []uint64
+	for i := range c.Args {
+		ids = append(ids, c.Arg(i))
+	}
+	if len(ids) == 0 {
+		for id := range g.members {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	g.settle(c, ids, c.Nums("hold"))
+}
+
+// settle is run for the given replicas.
+func (g *group) settle(c *script.Command, ids, hold []uint64) {
+	for busy, turns := true, 0; busy; turns++ {
+		if turns > 200 {
+			c.Fatal("does not come to rest:\n%s", g.text.String())
+		}
+		busy = false
+		for _, id := range ids {
+			m := g.members[id]
+			if m.r == nil {
+				continue
+			}
+			for m.r.rn.HasReady() && !m.r.installing {
+				busy = true
+				m.r.HandleReady(&m.out)
+			}
+			if m.r.WantsMove(1 << 20) {
+				m.r.Move(&m.out)
+			}
+			g.note(m)
+			held := slices.Contains(hold, id) || len(m.appends) > 0 && m.appends[0].Snapshot != nil && slices.Contains(c.Nums("stop"), id)
+			if len(m.appends) > 0 && !held {
+				busy = true
+				g.durable(m)
+			}
+			g.note(m)
+		}
+		mail := g.mail
+		g.mail = nil
+		for _, x := range mail {
+			from, to := uint64(x.From), uint64(x.Node)
+			if !slices.Contains(ids, from) || !slices.Contains(ids, to) {
+				g.mail = append(g.mail, x)
+				continue
+			}
+			busy = true
+			if m := g.members[to]; m.r != nil {
+				m.r.LearnSender(x.From, base.NodeID(from))
+				m.r.Step(x.Raft)
+			}
+		}
+	}
+}
+
+// depose has another replica elected by the others, while the given one hears
+// nothing.
+func (g *group) depose(c *script.Command, m *member) {
+	var others []uint64
+	for id, x := range g.members {
+		if id != m.id {
+			others = append(others, id)
+			x.r.NodeDown(base.NodeID(m.id))
+		}
+	}
+	slices.Sort(others)
+	g.mail = nil
+	_ = g.members[c.Num("by", 0)].r.rn.Campaign()
+	g.settle(c, others, nil)
+	g.mail = nil
+	g.text.Reset()
+	g.show(g.members[c.Num("by", 0)])
+}
+
+func (g *group) show(m *member) {
+	r := m.r
+	leader, term := r.Leader()
+	fmt.Fprintf(&g.text, "%d: term %d, leader %d", m.id, term, leader)
+	if r.Ready() {
+		g.text.WriteString(", ready")
+	}
+	if r.Busy() {
+		g.text.WriteString(", busy")
+	}
+	if r.Removed() {
+		g.text.WriteString(", removed")
+	}
+	v := r.state.Conf
+	fmt.Fprintf(&g.text, ", applied %d, voters %v", r.state.Index, v.Voters)
+	if v.Joint() {
+		fmt.Fprintf(&g.text, " & %v", v.VotersOutgoing)
+	}
+	if len(v.Learners)+len(v.LearnersNext) > 0 {
+		fmt.Fprintf(&g.text, ", learners %v", append(slices.Clone(v.Learners), v.LearnersNext...))
+	}
+	key := keys.RecordKey(nil, 0, 0, []byte("k"))
+	if b, ok := r.ov.Get(key); ok {
+		fmt.Fprintf(&g.text, ", k is %s", b)
+	}
+	g.text.WriteString("\n")
+}
