@@ -109,7 +109,7 @@ func replicas(pic *Picture, p *catalog.Partition, load map[base.NodeID]int) (cat
 		}
 	}
 	switch {
-	case voters < pic.Replication && usable >= pic.Replication:
+	case voters < pic.Replication && voters+candidates(pic, &c) >= pic.Replication:
 		c.Reason = fmt.Sprintf("%d nodes: %d copies that vote", usable, pic.Replication)
 		promote(pic, &c, pic.Replication-voters, load)
 	case voters < pic.Replication:
@@ -127,6 +127,18 @@ func replicas(pic *Picture, p *catalog.Partition, load map[base.NodeID]int) (cat
 		addLearners(pic, &c, len(pic.Nodes), load)
 	}
 	return c, !slices.Equal(c.Replicas, p.Replicas)
+}
+
+// candidates is how many members could become voters now.
+func candidates(pic *Picture, c *catalog.Partition) int {
+	n := 0
+	for _, node := range pic.Nodes {
+		on := c.On(node.ID)
+		if on == nil && node.Health == Alive || on != nil && on.Learner && node.Health != Dead {
+			n++
+		}
+	}
+	return n
 }
 
 // promote makes n more members voters, living learners first.
@@ -265,6 +277,10 @@ func preferences(pic *Picture, parts, changes []catalog.Partition) []catalog.Par
 	leads := map[base.NodeID]int{}
 	for i := range parts {
 		p := &parts[i]
+		if on := p.On(p.Preferred); on != nil && !on.Learner && pic.health(p.Preferred) == Suspect {
+			leads[p.Preferred]++ // too early to act on
+			continue
+		}
 		var voters []base.NodeID
 		for _, r := range p.Replicas {
 			if !r.Learner && pic.health(r.Node) == Alive {
@@ -285,7 +301,7 @@ func preferences(pic *Picture, parts, changes []catalog.Partition) []catalog.Par
 		})
 		best := voters[0]
 		leads[best]++
-		if best == p.Preferred || pic.health(p.Preferred) == Suspect {
+		if best == p.Preferred {
 			continue
 		}
 		if j := slices.IndexFunc(changes, func(c catalog.Partition) bool { return c.ID == p.ID }); j >= 0 {
