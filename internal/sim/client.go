@@ -6,7 +6,6 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/partition"
-	"coterie/internal/resp"
 )
 
 // op is one operation of a session, from its call to its return.
@@ -105,6 +104,13 @@ func (o *op) request() *partition.Request {
 		req.Flags = partition.Write
 	}
 	o.sent = req
+	if o.s.c.opts.Commands {
+		req.Args = nil
+		for _, a := range o.realArgs() {
+			req.Args = append(req.Args, []byte(a))
+		}
+		return req
+	}
 	switch o.cmd {
 	case cmdCAS:
 		req.Args = append(req.Args, strconv.AppendInt(nil, o.arg, 10), strconv.AppendInt(nil, o.new, 10))
@@ -141,12 +147,12 @@ func (o *op) returned(status partition.Status, reply []byte) {
 	c.stats.Ops++
 	switch status {
 	case partition.Done:
-		v, n, err := resp.ParseReply(reply)
-		if err != nil || n != len(reply) || v.Kind != ':' {
+		v, ok := number(reply)
+		if !ok {
 			c.violate("reply %q to %v", reply, o)
 			return
 		}
-		o.value = v.Int
+		o.value = v
 		if o.step {
 			o.checkStep()
 		}
@@ -230,6 +236,9 @@ func (c *cluster) draw(s *session) *op {
 		o.cmd = cmdSwap
 	case 7:
 		o.cmd, o.new, o.arg = cmdCAS, c.value, c.lastValue[o.key]
+		if c.opts.Commands {
+			o.cmd, o.new, o.arg = cmdFetch, 0, 0
+		}
 	case 8:
 		o.cmd, o.arg = cmdIncr, 0
 	default:

@@ -41,6 +41,7 @@ type Options struct {
 	Nodes          int // 1..5
 	Partitions     int
 	Grow           bool          // found one node, and let the others join
+	Commands       bool          // run the real commands instead of the workload's own
 	Sessions       int           // clients
 	Duration       time.Duration // with faults, in virtual time
 	Calm           bool          // no faults
@@ -63,6 +64,7 @@ func (o *Options) fill(w *world) {
 	if !o.Grow && o.Nodes > 1 && w.rand.IntN(4) == 0 || o.Nodes == 2 {
 		o.Grow = true
 	}
+	o.Commands = o.Commands || w.rand.IntN(4) == 0
 	o.Sessions = cmp.Or(o.Sessions, 2+w.rand.IntN(5))
 	o.Duration = cmp.Or(o.Duration, 12*time.Second)
 	o.Think = cmp.Or(o.Think, []int64{20, 60, 200}[w.rand.IntN(3)]*milli)
@@ -164,7 +166,7 @@ func (c *cluster) found() {
 	first := c.machines[:1]
 	if !c.opts.Grow {
 		first = c.machines
-		v = c.enlarge(b, v)
+		v = c.enlarge(b)
 	}
 	for _, p := range v.Partitions {
 		c.spans[p.ID] = p.Span()
@@ -187,7 +189,7 @@ func (c *cluster) found() {
 
 // enlarge admits all nodes and places the replicas, through the catalog's own
 // commands.
-func (c *cluster) enlarge(b *table, v *catalog.View) *catalog.View {
+func (c *cluster) enlarge(b *table) *catalog.View {
 	run := func(cmd string, arg any) {
 		j, err := json.Marshal(arg)
 		if err == nil {
@@ -200,7 +202,11 @@ func (c *cluster) enlarge(b *table, v *catalog.View) *catalog.View {
 	for _, m := range c.machines[1:] {
 		run(catalog.CmdJoin, catalog.Node{Token: fmt.Sprint("token ", m.id), Peer: fmt.Sprint("peer ", m.id)})
 	}
-	v, _ = catalog.Load(b)
+	v, err := catalog.Load(b)
+	if err != nil {
+		c.violate("founding: %v", err)
+		return v
+	}
 	for _, p := range v.Partitions {
 		voters := v.Meta.Replication - (v.Meta.Replication+1)%2
 		var rs []catalog.Replica
@@ -256,7 +262,7 @@ func (c *cluster) format(m *machine, b *table, v *catalog.View) {
 	if err := m.states.Commit(batch); err != nil || m.states.Flush(context.Background()) != nil {
 		c.violate("founding: %v", err)
 	}
-	if _, err := m.logs.begin(ups); err != nil || m.logs.finish() != nil {
+	if err := m.logs.write(ups); err != nil {
 		c.violate("founding: %v", err)
 	}
 	m.joined = true

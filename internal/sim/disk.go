@@ -64,6 +64,14 @@ func (d *logDisk) begin(updates []logstore.Update) (durable bool, err error) {
 	return false, applyAll(d.mem, updates)
 }
 
+// write makes a batch durable at once.
+func (d *logDisk) write(updates []logstore.Update) error {
+	if durable, err := d.begin(updates); err != nil || !durable {
+		return err
+	}
+	return d.finish()
+}
+
 // mustSync says whether an update must be durable before it is reported.
 func (d *logDisk) mustSync(u *logstore.Update) bool {
 	l := d.mem[u.Partition]

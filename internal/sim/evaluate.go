@@ -5,7 +5,10 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/command"
+	"coterie/internal/datatype"
 	"coterie/internal/keys"
+	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
 )
@@ -22,8 +25,61 @@ const (
 	cmdDelete = "delete" // key → OK
 )
 
-// evaluator runs them.
-type evaluator struct{ c *cluster }
+// evaluator runs them, or the real commands that stand for them.
+type evaluator struct {
+	c    *cluster
+	real *command.Evaluator // nil: the workload's own
+}
+
+// newEvaluator makes one process's evaluator.
+func (c *cluster) newEvaluator() evaluator {
+	e := evaluator{c: c}
+	if c.opts.Commands {
+		t, err := command.NewTable(datatype.All())
+		if err != nil {
+			panic(err)
+		}
+		e.real = command.NewEvaluator(t, keyspace.Limits{MaxString: 1 << 20})
+	}
+	return e
+}
+
+// realArgs is an operation as a command of the command table; there is none
+// for compare and set.
+func (o *op) realArgs() []string {
+	arg := strconv.FormatInt(o.arg, 10)
+	switch o.cmd {
+	case cmdSet:
+		return []string{"SET", o.key, arg}
+	case cmdSwap:
+		return []string{"SET", o.key, arg, "GET"}
+	case cmdIncr:
+		return []string{"INCR", o.key}
+	case cmdDelete:
+		return []string{"DEL", o.key}
+	}
+	return []string{"GET", o.key}
+}
+
+// number is what a reply says about the register; ok is false for an error.
+func number(reply []byte) (n int64, ok bool) {
+	v, size, err := resp.ParseReply(reply)
+	if err != nil || size != len(reply) || size == 0 {
+		return 0, false
+	}
+	switch v.Kind {
+	case ':':
+		return v.Int, true
+	case '$':
+		if v.Str != nil {
+			n, err = strconv.ParseInt(string(v.Str), 10, 64)
+		}
+		return n, err == nil
+	case '+', '_':
+		return 0, true
+	}
+	return 0, false
+}
 
 var _ partition.Evaluator = evaluator{}
 
@@ -35,6 +91,12 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 			return append(append(append(reply, "-ERR "...), err.Error()...), "\r\n"...)
 		}
 		return append(append(reply, '+'), b...)
+	}
+	if e.real != nil {
+		reply, _ = e.real.Evaluate(command.Call{
+			Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+		}, reply)
+		return reply
 	}
 	key := keys.RecordKey(nil, req.Slot, 0, req.Args[1])
 	old := int64(0)

@@ -129,10 +129,7 @@ func (p *proc) openReplica(ls logstore.State) *partition.Replica {
 		if up := partition.Reconcile(&rec.State, &rec.Log, logReader{m.logs, ls.Partition}.Term); up != nil {
 			c.trace("n%d p%d: the log starts anew at %d", m.id, ls.Partition, rec.State.Index)
 			c.stats.Reconciled++
-			if _, err := m.logs.begin([]logstore.Update{*up}); err == nil {
-				err = m.logs.finish()
-			}
-			if err != nil {
+			if err := m.logs.write([]logstore.Update{*up}); err != nil {
 				c.violate("n%d: log: %v", m.id, err)
 				return nil
 			}
@@ -144,7 +141,7 @@ func (p *proc) openReplica(ls logstore.State) *partition.Replica {
 func (p *proc) newReplica(rec partition.Recovered) *partition.Replica {
 	r, err := partition.New(partition.Config{
 		Partition: rec.Log.Partition, Replica: rec.Log.Replica, Node: p.m.id,
-		Log: logReader{p.m.logs, rec.Log.Partition}, Base: p.m.states, Evaluator: evaluator{p.c},
+		Log: logReader{p.m.logs, rec.Log.Partition}, Base: p.m.states, Evaluator: p.evaluator,
 		Logger: slog.New(slog.DiscardHandler), Rand: p.c.rand.Uint64, ReadOnly: func() string { return "" },
 		ElectionTicks: p.c.opts.ElectionTicks,
 	}, rec)
@@ -167,7 +164,8 @@ func newProc(m *machine) *proc {
 		wallAt: base.Stamp(epoch + m.c.now + m.offset),
 		heard:  map[base.NodeID]*heard{}, settled: map[base.PartitionID]bool{},
 		creating: map[base.PartitionID]base.ReplicaID{}, imports: map[uint64]*pendingImport{},
-		digested: map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
+		evaluator: m.c.newEvaluator(),
+		digested:  map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
 	}
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)

@@ -371,7 +371,7 @@ func (c *cluster) admit(m *machine, r *catalog.JoinReply) {
 		return
 	}
 	up := logstore.Update{Partition: base.Catalog, Replica: r.Catalog, HardState: &logstore.HardState{}}
-	if _, err := m.logs.begin([]logstore.Update{up}); err != nil || m.logs.finish() != nil {
+	if err := m.logs.write([]logstore.Update{up}); err != nil {
 		c.violate("n%d: log: %v", m.id, err)
 		return
 	}

@@ -35,11 +35,12 @@ type proc struct {
 	startedAt   int64
 	wallAt      base.Stamp
 
-	shard   *shard.Shard
-	router  *routing.Router
-	routed  routing.Output
-	planned bool // a turn is
-	ticks   uint64
+	shard     *shard.Shard
+	evaluator evaluator
+	router    *routing.Router
+	routed    routing.Output
+	planned   bool // a turn is
+	ticks     uint64
 
 	logQueue   []logWrite
 	logBusy    bool
