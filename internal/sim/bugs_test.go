@@ -31,7 +31,8 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "the log is cut at the applied index", bug: BugEarlyTruncate, find: "the log begins after"},
 		{name: "term and vote are not durable", bug: BugForgottenVote, find: "two leaders|differs|lost|linearizable|panic",
 			with: Options{Nodes: 3, Partitions: 4, Sessions: 1, Think: 200 * milli, FaultEvery: 200 * milli, Duration: 10 * time.Second}},
-		{name: "requests overtake each other", bug: BugReorderedRequests, find: "out of order"},
+		{name: "requests overtake each other", bug: BugReorderedRequests, find: "out of order",
+			with: Options{Nodes: 3, Sessions: 4, Think: 20 * milli}},
 		{name: "a move down skips an operation", bug: BugLostEffect, find: "lost|linearizable|differs"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
