@@ -218,6 +218,11 @@ func (r *Replica) Removed() bool { return r.removed }
 // first snapshot.
 func (r *Replica) Initialized() bool { return r.state.Index > 0 }
 
+// Storing says whether the stores are at work for this replica: a move down or
+// an incoming snapshot. It must not be removed meanwhile, for that would bring
+// back what the removal takes away, its tombstone included.
+func (r *Replica) Storing() bool { return r.moving != nil || r.installing }
+
 // Overlay gives read access to the applied and evaluated state.
 func (r *Replica) Overlay() *overlay.Overlay { return r.ov }
 

@@ -132,7 +132,7 @@ func (p *proc) placeReplicas() {
 		switch {
 		case want != nil && have == nil:
 			p.createReplica(part.ID, want.Replica)
-		case have != nil && (want == nil || want.Replica != have.ID()) && p.outOf(have):
+		case have != nil && (want == nil || want.Replica != have.ID()) && !have.Storing() && p.outOf(have):
 			p.removeReplica(have)
 		}
 	}
