@@ -101,6 +101,8 @@ type Replica struct {
 	streams    int           // snapshots being streamed from here
 	installing bool
 	removed    bool
+	ticks      uint64
+	active     map[base.ReplicaID]uint64 // members that answered this leadership, and the last tick before which they did
 }
 
 // Recovered is what the stores say about a replica at start.
@@ -238,6 +240,7 @@ func (r *Replica) Tick() {
 	if r.installing {
 		return
 	}
+	r.noteActive()
 	r.rn.Tick()
 	if r.handover > 0 {
 		r.handover--
@@ -316,14 +319,36 @@ func (r *Replica) ProposeConf(changes []*pb.ConfChangeSingle, joint bool, joined
 	return true
 }
 
-// Progress reports what the leader knows of each member's log.
+// noteActive remembers who answered. Raft forgets it at each of its checks of
+// the quorum: who looks at the same pace as raft checks, and just after it,
+// would take every idle member for silent.
+func (r *Replica) noteActive() {
+	r.ticks++
+	if !r.Leads() {
+		clear(r.active)
+		return
+	}
+	if r.active == nil {
+		r.active = map[base.ReplicaID]uint64{}
+	}
+	r.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if pr.RecentActive {
+			r.active[base.ReplicaID(id)] = r.ticks
+		}
+	})
+}
+
+// Progress reports what the leader knows of each member's log. A member is
+// live if it answered within an election timeout and follows without gaps.
 func (r *Replica) Progress(visit func(id base.ReplicaID, node base.NodeID, learner bool, match uint64, live bool)) {
 	if !r.Leads() {
 		return
 	}
 	r.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+		last, known := r.active[base.ReplicaID(id)]
+		active := pr.RecentActive || known && r.ticks-last < uint64(r.electionTicks())
 		visit(base.ReplicaID(id), r.state.Members[base.ReplicaID(id)], typ == raft.ProgressTypeLearner, pr.Match,
-			id == uint64(r.cfg.Replica) || pr.RecentActive && pr.State == tracker.StateReplicate)
+			id == uint64(r.cfg.Replica) || active && pr.State == tracker.StateReplicate)
 	})
 }
 
