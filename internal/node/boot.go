@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"coterie/internal/base"
@@ -179,7 +180,7 @@ func (n *Node) askToJoin(ctx context.Context, addrs []string) (*catalog.JoinRepl
 					return reply, nil
 				}
 			}
-			last = fmt.Errorf("%s: %w", addr, err)
+			last = namingAddr(addr, err)
 		}
 		var remote *transport.RemoteError
 		if !errors.As(last, &remote) || time.Now().After(deadline) || !retryableJoin(remote.Text) {
@@ -191,6 +192,33 @@ func (n *Node) askToJoin(ctx context.Context, addrs []string) (*catalog.JoinRepl
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// namingAddr says which address an error is about, if it does not yet.
+func namingAddr(addr string, err error) error {
+	if strings.Contains(err.Error(), addr) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", addr, err)
+}
+
+// checkJoin makes sure, before a new directory is made, that a node answers
+// at one of the addresses to join.
+func (n *Node) checkJoin(ctx context.Context) error {
+	if _, err := n.fs.Stat(n.fs.PathJoin(n.cfg.DataDir, identityFile)); err == nil || len(n.cfg.Join) == 0 {
+		return nil // a node already: it is found out later whether of that cluster
+	}
+	var last error
+	for _, addr := range n.cfg.Join {
+		cctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := transport.Call(cctx, addr, nil, callWho, nil, nil)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		last = namingAddr(addr, err)
+	}
+	return joinError(n.cfg.Join, last)
 }
 
 func joinError(addrs []string, err error) error {
@@ -218,11 +246,11 @@ func (n *Node) reopen(ctx context.Context) error {
 			return err
 		}
 	}
-	n.id.Incarnation++
-	if err := n.id.save(n.fs, n.cfg.DataDir); err != nil {
-		return err
+	if err := n.openStores(); err != nil {
+		return err // nothing was written yet
 	}
-	return n.openStores()
+	n.id.Incarnation++
+	return n.id.save(n.fs, n.cfg.DataDir)
 }
 
 // callWho is the kind of the transport call that asks for the cluster's id.

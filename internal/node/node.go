@@ -186,7 +186,10 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.listen(); err != nil {
 		return err
 	}
-	var err error
+	err := n.checkJoin(ctx)
+	if err != nil {
+		return err
+	}
 	if n.lock, err = lockDir(n.fs, n.cfg.DataDir); err != nil {
 		return err
 	}
