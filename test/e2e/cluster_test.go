@@ -222,7 +222,7 @@ func (n *node) launch(more ...string) error {
 	}
 	defer log.Close()
 	fmt.Fprintf(log, "--- %s start %s\n", time.Now().Format(time.StampMilli), strings.Join(more, " "))
-	p, err := startProcess(log, binary, n.args(more...)...)
+	p, err := startProcess(log, program, n.args(more...)...)
 	if err != nil {
 		return fmt.Errorf("start node %d: %w", n.number, err)
 	}
@@ -412,7 +412,7 @@ func runBinary(t testing.TB, limit time.Duration, args ...string) (stdout, stder
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err := cmd.Run()

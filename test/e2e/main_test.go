@@ -19,8 +19,8 @@ var (
 	flagKeep   = flag.Bool("e2e.keep", false, "keep the nodes' directories and logs")
 )
 
-// binary is the program under test.
-var binary string
+// program is the binary under test.
+var program string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -34,10 +34,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = *flagBinary
-	if binary == "" {
-		binary = filepath.Join(dir, "coterie")
-		if err := build(binary); err != nil {
+	program = *flagBinary
+	if program == "" {
+		program = filepath.Join(dir, "coterie")
+		if err := build(program); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
