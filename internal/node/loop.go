@@ -59,7 +59,15 @@ func (n *Node) run() {
 		for _, f := range b.events {
 			f()
 		}
-		if len(b.requests) > 0 {
+		switch {
+		case len(b.requests) == 0:
+		case n.failed != nil: // at once: waiting for other nodes would be in vain
+			for _, req := range b.requests {
+				req.Status, req.Reply = partition.Done, n.failedReply
+				req.Sink.Complete(req)
+			}
+			n.completed = true
+		default:
 			n.router.Submit(b.requests)
 		}
 		wakeAt = n.turn()
