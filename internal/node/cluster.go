@@ -224,7 +224,7 @@ func (n *Node) placeReplicas() {
 		switch {
 		case want != nil && have == nil:
 			n.createReplica(p.ID, want.Replica)
-		case have != nil && (want == nil || want.Replica != have.ID()) && n.outOf(have):
+		case have != nil && (want == nil || want.Replica != have.ID()) && !have.Storing() && n.outOf(have):
 			n.removeReplica(have)
 		}
 	}
@@ -259,8 +259,12 @@ func (n *Node) createReplica(p base.PartitionID, id base.ReplicaID) {
 		return // removed before: an id never comes back
 	}
 	n.creating[p] = id
-	up := logstore.Update{Partition: p, Replica: id, Reset: &logstore.Mark{}, HardState: &logstore.HardState{}}
-	n.logWrites <- logWrite{updates: []logstore.Update{up}, done: func() {
+	var ups []logstore.Update
+	if old, ok := n.logs.State(p); ok { // an earlier replica's tombstone makes way: the new id is higher
+		ups = append(ups, logstore.Update{Partition: p, Replica: old.Replica, Remove: true})
+	}
+	ups = append(ups, logstore.Update{Partition: p, Replica: id, Reset: &logstore.Mark{}, HardState: &logstore.HardState{}})
+	n.logWrites <- logWrite{updates: ups, done: func() {
 		delete(n.creating, p)
 		r, err := n.newReplica(partition.Recovered{Log: logstore.State{Partition: p, Replica: id}})
 		if err != nil {

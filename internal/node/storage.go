@@ -244,6 +244,10 @@ func (n *Node) openReplica(ls logstore.State) (*partition.Replica, error) {
 			return nil, fmt.Errorf("partition %d: %w", ls.Partition, err)
 		}
 	}
+	if rec.State.Index < ls.Mark.Index {
+		return nil, fmt.Errorf("partition %d: the state store stands at index %d, but the log only begins after %d: what lies between is gone",
+			ls.Partition, rec.State.Index, ls.Mark.Index)
+	}
 	if up := partition.Reconcile(&rec.State, &rec.Log, func(i uint64) (uint64, error) {
 		return n.logs.Term(ls.Partition, i)
 	}); up != nil {

@@ -45,6 +45,7 @@ type cell struct {
 	data    []byte
 	seq     uint64
 	deleted bool
+	clean   bool // as it is in the base: only remembered, never moved down
 }
 
 // tombstone hides what is older than seq in [lower, upper).
@@ -102,7 +103,6 @@ type Overlay struct {
 	open   bool
 	spare  []*layer
 	err    error
-	buf    []byte
 }
 
 // New returns an empty overlay over base.
@@ -147,13 +147,27 @@ func (o *Overlay) Get(key []byte) ([]byte, bool) {
 			return nil, false
 		}
 	}
-	v, ok, err := o.base.Get(key, o.buf[:0])
+	v, ok, err := o.base.Get(key, nil)
 	if err != nil {
 		o.fail(err)
 		return nil, false
 	}
-	// The value stays valid while the caller reads more keys: never reuse.
+	if len(v) <= maxRemembered {
+		o.remember(key, v, ok)
+	}
 	return v, ok
+}
+
+// maxRemembered is the longest value of the base that is kept in memory after
+// a read. Bytes.
+const maxRemembered = 4 << 10
+
+// remember keeps what the base said about a key, until the next freeze. The
+// iterators' index does not need it: the base has it.
+func (o *Overlay) remember(key, value []byte, ok bool) {
+	c := &cell{key: string(key), data: value, seq: o.seq, deleted: !ok, clean: true}
+	o.active.cells[c.key] = c
+	o.active.bytes += cellOverhead + len(key) + len(value)
 }
 
 func (o *Overlay) fail(err error) {
@@ -244,7 +258,7 @@ func (o *Overlay) rollback(l *layer) {
 			o.active.bytes -= cellOverhead + len(u.cell.key) + len(u.cell.data)
 		default:
 			o.active.bytes += len(u.prior.data) - len(u.cell.data)
-			u.cell.data, u.cell.seq, u.cell.deleted = u.prior.data, u.prior.seq, u.prior.deleted
+			u.cell.data, u.cell.seq, u.cell.deleted, u.cell.clean = u.prior.data, u.prior.seq, u.prior.deleted, u.prior.clean
 		}
 	}
 }
@@ -303,12 +317,15 @@ func (o *Overlay) put(l *layer, key, data []byte, deleted bool) {
 		}
 		t.bytes += cellOverhead + len(key)
 	}
+	if c.clean && t.sorted != nil {
+		t.sorted.ReplaceOrInsert(c.key, c)
+	}
 	if l != nil {
-		l.undo = append(l.undo, undo{cell: c, fresh: fresh, prior: cell{data: c.data, seq: c.seq, deleted: c.deleted}})
+		l.undo = append(l.undo, undo{cell: c, fresh: fresh, prior: cell{data: c.data, seq: c.seq, deleted: c.deleted, clean: c.clean}})
 	}
 	t.bytes += len(data) - len(c.data)
 	t.written += len(key) + len(data)
-	c.data, c.seq, c.deleted = data, o.seq, deleted
+	c.data, c.seq, c.deleted, c.clean = data, o.seq, deleted, false
 }
 
 func (o *Overlay) putRange(l *layer, lower, upper []byte) {
@@ -393,7 +410,7 @@ func (f *Frozen) Ops() []effects.Op {
 		ops = append(ops, effects.Op{Kind: effects.DeleteRange, Key: []byte(r.lower), Value: []byte(r.upper)})
 	}
 	for _, c := range f.table.inOrder() {
-		if len(f.table.ranges) > 0 && f.table.covered(c.key, c.seq) {
+		if c.clean || len(f.table.ranges) > 0 && f.table.covered(c.key, c.seq) {
 			continue
 		}
 		op := effects.Op{Kind: effects.Set, Key: []byte(c.key), Value: c.data}

@@ -13,7 +13,8 @@
 //     outputs.
 //   - A new node round starts when every partition of the last one has
 //     finished, or when HoldTurns ticks' worth of patience ran out, so that one
-//     slow group cannot hold the others up for ever.
+//     slow group cannot hold the others up for ever; and not while the log is
+//     being written: a proposal would only wait for the write to end.
 package shard
 
 import (
@@ -262,13 +263,13 @@ func (s *Shard) Turn(now base.Stamp) (out *partition.Output, wake base.Stamp) {
 			}
 		}
 	}
+	s.again = again
 	wake = s.startRound(now)
 	clear(s.touched)
-	for _, r := range again {
+	for _, r := range s.again {
 		s.touch(r)
 		wake = now
 	}
-	s.again = again
 	if len(s.out.Appends) > 0 && s.appends == 0 {
 		s.appendAt = s.ticks
 	}
@@ -294,6 +295,11 @@ func (s *Shard) startRound(now base.Stamp) (wake base.Stamp) {
 	if !want {
 		return 0
 	}
+	if s.appends > 0 {
+		// The log is being written: what is proposed now would wait for that
+		// write anyway. Its completion brings the next turn, and a fuller round.
+		return 0
+	}
 	if busy && s.roundAt != 0 && now < s.roundAt+holdMicros {
 		return s.roundAt + holdMicros
 	}
@@ -304,7 +310,9 @@ func (s *Shard) startRound(now base.Stamp) (wake base.Stamp) {
 		}
 		if r.WantsRound() && !r.Busy() {
 			r.Evaluate(now, &s.out)
-			r.HandleReady(&s.out)
+			if r.HandleReady(&s.out) {
+				s.again = append(s.again, r)
+			}
 			inflight += r.Inflight()
 		}
 	}
