@@ -131,7 +131,7 @@ func clusterOptions() []Option {
 		{Name: "join", Group: groupCluster, Kind: List,
 			Doc:   "peer addresses of nodes of the cluster to join; not needed again once this node has joined",
 			field: func(n *Node) any { return &n.Join }},
-		{Name: "partitions", Group: groupCluster, Kind: Count, Default: "6", Min: 1, Max: 256,
+		{Name: "partitions", Group: groupCluster, Kind: Count, Default: "3", Min: 1, Max: 256,
 			Doc:   "number of partitions of a new cluster; used only by the start that founds it",
 			field: func(n *Node) any { return &n.Partitions }},
 		{Name: "replicas", Group: groupCluster, Kind: Count, Default: "3", Min: 1, Max: 7,

@@ -55,7 +55,7 @@ func wrap(f vfs.File, err error) (vfs.File, error) {
 type directFile struct {
 	vfs.File
 	fd       uintptr
-	ordinary int // syncs left to do the ordinary way
+	ordinary int       // syncs left to do the ordinary way
 	ring     *syncRing // nil: not available
 }
 

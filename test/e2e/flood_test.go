@@ -1,0 +1,218 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"coterie/internal/resp"
+)
+
+// bystander is a client that does nothing unusual beside those that do.
+type bystander struct {
+	t       *testing.T
+	n       *node
+	stop    atomic.Bool
+	done    int
+	slowest time.Duration
+	wg      sync.WaitGroup
+}
+
+func watch(t *testing.T, n *node) *bystander {
+	b := &bystander{t: t, n: n}
+	cl := &client{addr: n.redis}
+	b.wg.Go(func() {
+		defer cl.close()
+		for i := 0; !b.stop.Load(); i++ {
+			start := time.Now()
+			key := fmt.Sprintf("by:%d:%d", n.number, i%10)
+			vs, err := cl.pipeline([][]string{{"SET", key, fmt.Sprint(i)}, {"GET", key}})
+			if err != nil || vs[0].Err() != nil || vs[1].Text() != fmt.Sprint(i) {
+				t.Errorf("a bystander on node %d was disturbed: %v %v", n.number, vs, err)
+				return
+			}
+			b.done++
+			b.slowest = max(b.slowest, time.Since(start))
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+	return b
+}
+
+func (b *bystander) end() string {
+	b.stop.Store(true)
+	b.wg.Wait()
+	return fmt.Sprintf("node %d: %d requests, slowest %v", b.n.number, b.done, b.slowest.Round(time.Millisecond))
+}
+
+// The limits that the flooded nodes run with, and what they may then hold in
+// all: the limits together, what is proposed and applied, what Go keeps free
+// between collections, and the program itself.
+var floodFlags = []string{
+	"--max-request-memory", "64MiB", "--max-output-buffer", "16MiB", "--max-inflight-bytes", "32MiB",
+	"--cache-size", "16MiB", "--write-back-size", "16MiB", "--max-value-size", "8MiB",
+}
+
+const floodBound = 640 << 20
+
+// TestSlowReadersAndFloods: large pipelines from many connections, clients
+// that never read and lengths that are never sent cost bounded memory, and
+// others are served meanwhile.
+func TestSlowReadersAndFloods(t *testing.T) {
+	if testing.Short() || !osMeasures() || *flagRace {
+		t.Skip("takes ten seconds, Linux and a build without the race detector")
+	}
+	c := newCluster(t, 3, floodFlags...)
+	target := c.nodes[0]
+	cl := &client{addr: target.redis}
+	big := strings.Repeat("v", 1<<20)
+	for i := range 6 {
+		if v, err := cl.do("SET", fmt.Sprintf("big%d", i), big); err != nil || v.Err() != nil {
+			t.Fatal(v.Text(), err)
+		}
+	}
+	cl.close()
+	for _, f := range []struct {
+		name  string
+		conns int
+		bytes func(*rand.Rand) []byte
+	}{
+		{"large pipelines of writes, replies never read", 100, floodOfWrites},
+		{"large replies never read", 100, floodOfReads},
+		{"lengths that are never sent", 400, func(*rand.Rand) []byte {
+			return []byte("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8000000\r\nabc")
+		}},
+		{"many arguments that never end", 50, func(*rand.Rand) []byte {
+			return append([]byte("*200000\r\n"), bytes.Repeat([]byte("$1\r\nx\r\n"), 150000)...)
+		}},
+	} {
+		near, far := watch(t, target), watch(t, c.nodes[1])
+		sent, closed := flood(target.redis, f.conns, 1500*time.Millisecond, f.bytes)
+		t.Logf("%s: %d connections sent %d MiB, %d were closed; bystanders on %s; on %s",
+			f.name, f.conns, sent>>20, closed, near.end(), far.end())
+		for _, n := range c.nodes {
+			now, peak := memory(t, n.running().cmd.Process.Pid)
+			t.Logf("  node %d holds %d MiB, at most %d MiB so far", n.number, now>>20, peak>>20)
+			if peak > floodBound {
+				t.Errorf("node %d held %d MiB; the bound is %d MiB", n.number, peak>>20, floodBound>>20)
+			}
+		}
+	}
+}
+
+// flood writes as much as the server takes on many connections, and never
+// reads.
+func flood(addr string, conns int, d time.Duration, make func(*rand.Rand) []byte) (sent int64, closed int32) {
+	var total atomic.Int64
+	var ended atomic.Int32
+	var wg sync.WaitGroup
+	for i := range conns {
+		r := rand.New(rand.NewPCG(uint64(i), 1))
+		wg.Go(func() {
+			conn, err := net.DialTimeout("tcp", addr, 2*time.Second)
+			if err != nil {
+				ended.Add(1)
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(d))
+			for {
+				n, err := conn.Write(make(r))
+				total.Add(int64(n))
+				if err != nil {
+					if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+						ended.Add(1)
+					}
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return total.Load(), ended.Load()
+}
+
+func floodOfWrites(r *rand.Rand) []byte {
+	var w resp.Writer
+	value := strings.Repeat("w", 16<<10)
+	for range 64 {
+		appendCommand(&w, []string{"SET", fmt.Sprintf("f%d", r.IntN(200)), value})
+	}
+	return w.Buf
+}
+
+func floodOfReads(r *rand.Rand) []byte {
+	var w resp.Writer
+	for range 256 {
+		appendCommand(&w, []string{"GET", fmt.Sprintf("big%d", r.IntN(6))})
+	}
+	return w.Buf
+}
+
+// TestMalformedRESP: what is not RESP gets Redis's error and a closed
+// connection; what is cut off costs nobody anything.
+func TestMalformedRESP(t *testing.T) {
+	c := newCluster(t, 1)
+	n := c.nodes[0]
+	by := watch(t, n)
+	for _, x := range []struct{ name, send, want string }{
+		{"negative bulk", "*1\r\n$-5\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
+		{"huge bulk", "*2\r\n$3\r\nGET\r\n$99999999999\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
+		{"huge array", "*99999999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
+		{"no number", "*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
+		{"no dollar", "*1\r\n+PING\r\n", "-ERR Protocol error: expected '$', got '+'\r\n"},
+		{"unbalanced quotes", "SET k \"x\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"},
+		{"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", ""},
+		{"a good one first", "*1\r\n$4\r\nPING\r\n*1\r\n$-5\r\n", "+PONG\r\n-ERR Protocol error: invalid bulk length\r\n"},
+	} {
+		conn, err := net.Dial("tcp", n.redis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second * slow()))
+		if _, err := io.WriteString(conn, x.send); err != nil {
+			t.Errorf("%s: %v", x.name, err)
+		}
+		if x.want != "" {
+			got, err := io.ReadAll(conn)
+			if err != nil || string(got) != x.want {
+				t.Errorf("%s: %q and %v, want %q and the end", x.name, got, err, x.want)
+			}
+		}
+		conn.Close()
+	}
+	r := rand.New(rand.NewPCG(seed(t), 0))
+	for range 300 { // noise, and cut-off commands
+		conn, err := net.Dial("tcp", n.redis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write(garbage(r))
+		conn.Close()
+	}
+	t.Log(by.end())
+}
+
+func garbage(r *rand.Rand) []byte {
+	if r.IntN(2) == 0 {
+		var w resp.Writer
+		appendCommand(&w, []string{"SET", "garbage", strings.Repeat("x", r.IntN(2000))})
+		return w.Buf[:r.IntN(len(w.Buf))]
+	}
+	b := make([]byte, r.IntN(3000))
+	const likely = "*$0123456789\r\n+-:,\"' abc"
+	for i := range b {
+		if b[i] = byte(r.Uint32()); r.IntN(3) > 0 {
+			b[i] = likely[r.IntN(len(likely))]
+		}
+	}
+	return b
+}
