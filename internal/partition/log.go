@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 
 	"coterie/internal/storage/logstore"
 
@@ -84,7 +85,9 @@ func (l *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 			break
 		}
 	}
-	return ents[:len(ents):len(ents)], nil
+	// A copy: messages made of it are still to be sent when shrink clears what
+	// the cache no longer holds.
+	return slices.Clone(ents), nil
 }
 
 // entryOverhead estimates an entry's bytes besides its data.
