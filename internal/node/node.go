@@ -162,7 +162,7 @@ func (n *Node) problemText() string { return n.readOnly() }
 
 // Start opens, founds or joins a node and returns when it serves clients.
 func Start(ctx context.Context, cfg *config.Node, version string, log *slog.Logger) (*Node, error) {
-	tune()
+	tune(cfg)
 	n := &Node{
 		cfg: cfg, log: log, fs: vfs.Default, version: version, started: time.Now(),
 		inbox: newInbox(), logWrites: make(chan logWrite, logQueue), moves: make(chan moveJob, moveQueue),
