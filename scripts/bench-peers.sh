@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Measures three Coterie nodes, one node alone, and the Redis servers that
+# come closest to it, all on this machine in one run. Prints one line each.
+# Needs redis-server. Usage: scripts/bench-peers.sh [rounds]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${1:-3}
+dir=$(mktemp -d)
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
+go build -o "$dir/coterie" ./cmd/coterie
+go build -o "$dir/redis-wait" ./scripts/redis-wait
+co="$dir/coterie"
+N=200000
+
+start_cluster() { # partitions base nodes
+	local first=$(($2 + 1)) i join
+	npids=()
+	for ((i = 1; i <= $3; i++)); do
+		join=(); [ $i -gt 1 ] && join=(--join "127.0.0.1:$(($2 + 200 + 1))")
+		"$co" start --data-dir "$dir/c$2-$i" --partitions "$1" --listen 127.0.0.1:$(($2 + i)) \
+			--cluster-listen 127.0.0.1:$(($2 + 100 + i)) --peer-listen 127.0.0.1:$(($2 + 200 + i)) \
+			--http-listen 127.0.0.1:$(($2 + 300 + i)) "${join[@]}" >"$dir/log$2-$i" 2>&1 &
+		npids+=($!); pids+=($!)
+		[ $i = 1 ] && sleep 1
+	done
+	sleep 4
+}
+stop() { kill "${npids[@]}"; wait "${npids[@]}" 2>/dev/null || true; }
+ticks() { local s=0 p a; for p in "${npids[@]}"; do a=($(cut -d')' -f2 /proc/$p/stat)); s=$((s + a[11] + a[12])); done; echo $s; }
+row() { # name requests args...
+	local name=$1 n=$2 t0 t1; shift 2
+	t0=$(ticks); "$co" bench -n "$n" -t 120s -o json "$@" 2>/dev/null >"$dir/out.json"; t1=$(ticks)
+	awk -v name="$name" -v n="$n" -v t=$((t1 - t0)) '
+		/"ops_per_s":/ && !o {gsub(/[",]/,"",$2); o=$2} /"p50_us":/ && !p {gsub(/,/,"",$2); p=$2} /"p99_us":/ && !q {gsub(/,/,"",$2); q=$2}
+		END {printf "%-44s %8.0f ops/s  p50 %5.2f ms  p99 %5.2f ms  CPU of the servers %5.1f us/op\n", name, o, p/1000, q/1000, t*10000/n}' "$dir/out.json"
+}
+redis() { # port args...
+	local port=$1; shift; mkdir -p "$dir/r$port"
+	redis-server --port "$port" --dir "$dir/r$port" --save "" --appendonly yes --appendfsync always "$@" >"$dir/r$port.log" 2>&1 &
+	npids+=($!); pids+=($!)
+}
+waited() { # name n args
+	local name=$1 n=$2 t0 t1 line; shift 2
+	t0=$(ticks); line=$("$dir/redis-wait" -addr 127.0.0.1:16001 -n "$n" "$@"); t1=$(ticks)
+	printf "%-44s %s, CPU of the servers %.1f us/op\n" "$name" "$line" "$(echo "($t1-$t0)*10000/$n" | bc -l)"
+}
+echo "# $(nproc) processors, $(uname -r), $("$co" version | head -1), $(redis-server --version | cut -d' ' -f3)"
+for ((round = 1; round <= rounds; round++)); do
+	echo "## round $round"
+	for parts in 3 1; do
+		start_cluster $parts $((15000 + parts * 1000 + round * 10)) 3
+		b=$((15000 + parts * 1000 + round * 10))
+		A=127.0.0.1:$((b+1)),127.0.0.1:$((b+2)),127.0.0.1:$((b+3)); C=127.0.0.1:$((b+101)),127.0.0.1:$((b+102)),127.0.0.1:$((b+103))
+		row "3 nodes, $parts partition(s), SET" $N -a $A --command set
+		row "3 nodes, $parts partition(s), SET, cluster" $N -a $C --cluster --command set
+		row "3 nodes, $parts partition(s), SET, pipeline 16" 800000 -a $A --command set -P 16
+		row "3 nodes, $parts partition(s), SET, p. 16, cluster" 800000 -a $C --cluster --command set -P 16
+		row "3 nodes, $parts partition(s), GET" $N -a $A --command get
+		row "3 nodes, $parts partition(s), GET, cluster" $N -a $C --cluster --command get
+		row "3 nodes, $parts partition(s), SET, 1 connection" 5000 -a $A --command set -c 1
+		row "3 nodes, $parts partition(s), SET, 1 conn., cluster" 5000 -a $C --cluster --command set -c 1
+		stop
+	done
+	start_cluster 3 $((14000 + round * 10)) 1
+	row "1 node alone, SET" $N -a 127.0.0.1:$((14001 + round * 10)) --command set
+	stop
+	npids=(); redis 16001; sleep 1
+	row "redis-server alone, SET" $N -a 127.0.0.1:16001 --command set
+	redis 16002 --replicaof 127.0.0.1 16001; redis 16003 --replicaof 127.0.0.1 16001
+	for _ in $(seq 100); do [ "$(redis-cli -p 16001 info replication | grep -c state=online)" = 2 ] && break; sleep 0.2; done
+	waited "redis 1+2, SET then WAIT 1" $N
+	waited "redis 1+2, 16 SETs then WAIT 1" 800000 -P 16
+	waited "redis 1+2, SET then WAIT 1, 1 connection" 5000 -c 1
+	stop; rm -rf "$dir"/r1600*
+done
