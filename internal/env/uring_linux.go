@@ -15,11 +15,11 @@ import (
 // that reads a socket. No processor waits, and the scheduler has nothing to
 // take away or to look after. One sync at a time.
 type syncRing struct {
-	fd     int
-	event  *os.File // becomes readable when a sync is complete
-	raw    syscall.RawConn
-	sq, cq []byte
-	sqes   []byte
+	fd    int
+	event *os.File // becomes readable when a sync is complete
+	raw   syscall.RawConn
+	sq    []byte
+	sqes  []byte
 
 	sqTail, cqHead, cqTail *uint32
 	sqMask, cqMask         uint32
