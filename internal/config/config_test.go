@@ -66,7 +66,7 @@ func TestDefaults(t *testing.T) {
 	if n.MaxValueSize != 64*MiB || n.MaxKeySize != 64*KiB || n.MaxRequestMemory != 256*MiB || n.MaxConnections != 10000 {
 		t.Errorf("limits: %+v", n)
 	}
-	if n.Partitions != 6 || n.Replicas != 3 || n.DeadAfter != 5*time.Minute || n.LogLevel != slog.LevelInfo {
+	if n.Partitions != 3 || n.Replicas != 3 || n.DeadAfter != 5*time.Minute || n.LogLevel != slog.LevelInfo {
 		t.Errorf("others: %+v", n)
 	}
 }
