@@ -292,10 +292,35 @@ func TestModel(t *testing.T) {
 				if why := m.now().differs(m.s); why != "" {
 					t.Fatal(why)
 				}
+				checkLive(t, m.s)
 			},
 		})
 		if err := m.s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	})
+}
+
+// checkLive counts the live entries of each segment anew.
+func checkLive(t *rapid.T, s *Store) {
+	type count struct {
+		live  int
+		bytes int64
+	}
+	counts := make(map[uint64]count)
+	for _, r := range s.mu.replicas {
+		for _, l := range r.locs {
+			c := counts[uint64(l.segment)]
+			counts[uint64(l.segment)] = count{c.live + 1, c.bytes + int64(l.size)}
+		}
+	}
+	for _, g := range s.mu.segments {
+		if c := counts[g.seq]; c.live != g.live || c.bytes != g.liveBytes {
+			t.Fatalf("segment %d counts %d live entries of %d bytes; there are %+v", g.seq, g.live, g.liveBytes, c)
+		}
+		delete(counts, g.seq)
+	}
+	if len(counts) > 0 {
+		t.Fatalf("live entries in segments that are gone: %v", counts)
+	}
 }

@@ -245,9 +245,6 @@ func (rp *replay) run() ([]record, error) {
 		return nil, rp.corrupt(off, "the segment ends with record %d, the next begins with %d",
 			seq-1, rp.next.firstSeq)
 	}
-	if rp.next == nil && off < begin {
-		return nil, rp.corrupt(off, "a record is missing")
-	}
 	if len(rp.pending) > 0 {
 		off = rp.pending[0].off
 	}
