@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,6 +163,7 @@ func redisCLI(flags, addr string) string {
 // listeners need that machine's address, which only the user knows.
 func joinLine(cfg *config.Node, n *node) string {
 	host, _, _ := net.SplitHostPort(n.Told.Peer)
+	step := freeStep(n.Bound.Redis, n.Bound.Cluster, n.Bound.Peer, n.Bound.HTTP)
 	next := func(flag, addr string) string {
 		h, port, err := net.SplitHostPort(addr)
 		p, errPort := strconv.Atoi(port)
@@ -171,7 +173,7 @@ func joinLine(cfg *config.Node, n *node) string {
 		if !isLoopback(host) {
 			return " --" + flag + " HOST:" + port
 		}
-		return " --" + flag + " " + net.JoinHostPort(h, strconv.Itoa(p+1))
+		return " --" + flag + " " + net.JoinHostPort(h, strconv.Itoa(p+step))
 	}
 	line := command() + " start --data-dir DIR" + next("listen", n.Bound.Redis)
 	if cfg.ClusterListen != config.Off {
@@ -190,4 +192,22 @@ func joinLine(cfg *config.Node, n *node) string {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// freeStep is the smallest distance at which the next node's ports are none
+// of this one's.
+func freeStep(addrs ...string) int {
+	var ports []int
+	for _, a := range addrs {
+		if _, port, err := net.SplitHostPort(a); err == nil {
+			if p, err := strconv.Atoi(port); err == nil {
+				ports = append(ports, p)
+			}
+		}
+	}
+	for step := 1; ; step++ {
+		if !slices.ContainsFunc(ports, func(p int) bool { return slices.Contains(ports, p+step) }) {
+			return step
+		}
+	}
 }
