@@ -217,13 +217,29 @@ func (d *demo) waitUntilListed(ctx context.Context, n int) error {
 	return d.failed(d.places[0], fmt.Sprintf("did not answer within %v", limit))
 }
 
+// spreadPatience is how long the demo waits for the leaders to be spread: a
+// nicer picture to begin with, no condition.
+const spreadPatience = 2500 * time.Millisecond
+
+// spread says whether every node leads something, where there is enough to
+// lead.
+func spread(c *status.Cluster) bool {
+	for _, n := range c.Nodes {
+		if n.Leaders == 0 && len(c.Partitions) > len(c.Nodes) {
+			return false
+		}
+	}
+	return true
+}
+
 func (d *demo) waitUntilInOrder(ctx context.Context) (*status.Cluster, error) {
 	said := ""
 	for begun := time.Now(); ; {
 		missing := "no answer from node 1"
 		c, err := d.ask(ctx, d.places[0])
 		if err == nil {
-			if missing = c.Missing(len(d.places)); missing == "" {
+			missing = c.Missing(len(d.places))
+			if missing == "" && (spread(c) || time.Since(d.begun) > spreadPatience) {
 				return c, nil
 			}
 		}
