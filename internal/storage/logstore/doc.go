@@ -28,7 +28,8 @@
 // What no single copy can tell: a last record that was acknowledged, and then
 // damaged on the medium before anything was written behind it, looks like a
 // torn one. Close writes a last empty record, so that this window exists after
-// a crash only.
+// a crash only. Nor is the loss of the newest segment files as a whole noticed,
+// or of all of them.
 //
 // The directory must belong to one Store; the caller holds the lock on it.
 //

@@ -302,7 +302,7 @@ func TestDamageAfterClose(t *testing.T) {
 	for off := ends[1]; off < data; off += 11 {
 		c := clone(m)
 		c[segmentName(3)][off] ^= 0x10
-		if _, err := Open(fsOf(t, c), testDir, Options{}); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(fsOf(t, c), testDir, Options{SegmentBytes: 4 << 10}); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("offset %d: %v", off, err)
 		}
 	}
@@ -323,7 +323,7 @@ func TestDamagedBeginning(t *testing.T) {
 	for off := int64(0); off < recordEndOf(t, m, name); off += 3 {
 		c := clone(m)
 		c[name][off] ^= 4
-		if _, err := Open(fsOf(t, c), testDir, Options{}); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(fsOf(t, c), testDir, Options{SegmentBytes: 4 << 10}); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("offset %d: %v", off, err)
 		}
 	}
@@ -374,7 +374,7 @@ func TestMissingSegments(t *testing.T) {
 		c := clone(m)
 		delete(c, segmentName(seq))
 		fs := fsOf(t, c)
-		if _, err := Open(fs, testDir, Options{}); !errors.Is(err, ErrCorrupt) {
+		if _, err := Open(fs, testDir, Options{SegmentBytes: 4 << 10}); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("without segment %d: %v", seq, err)
 		}
 		if after := files(t, fs); len(after) != 2 {
@@ -387,11 +387,11 @@ func TestNewerFormat(t *testing.T) {
 	m, _ := sampleLog(t, true)
 	img := m[segmentName(3)]
 	img[8]++
-	if _, err := Open(fsOf(t, m), testDir, Options{}); !errors.Is(err, ErrCorrupt) {
+	if _, err := Open(fsOf(t, m), testDir, Options{SegmentBytes: 4 << 10}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a damaged version number: %v", err)
 	}
 	fixPreamble(img)
-	_, err := Open(fsOf(t, m), testDir, Options{})
+	_, err := Open(fsOf(t, m), testDir, Options{SegmentBytes: 4 << 10})
 	if !errors.Is(err, ErrNewerFormat) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), segmentName(3)) {
 		t.Errorf("a newer version: %v", err)
 	}

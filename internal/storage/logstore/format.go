@@ -36,7 +36,7 @@ const (
 	// maxSegmentBytes bounds Options.SegmentBytes: with one record on top,
 	// offsets stay within 32 bits.
 	maxSegmentBytes = 1 << 30
-	// maxIndex bounds entry indexes, so that sums of them do not overflow.
+	// maxIndex bounds entry indexes and sequences, so that sums of them do not overflow.
 	maxIndex = 1 << 62
 	// maxSegment bounds segment numbers to what an index row holds.
 	maxSegment = 1<<32 - 1
@@ -112,6 +112,9 @@ func readSegmentHeader(b []byte, segment uint64, size int64) (h segmentHeader, e
 	h.durable = binary.LittleEndian.Uint64(b[40:])
 	if h.segment != segment {
 		return h, fmt.Errorf("%w: the file is segment %d", ErrCorrupt, h.segment)
+	}
+	if h.firstSeq == 0 || h.firstSeq > maxIndex {
+		return h, fmt.Errorf("%w: the first record is %d", ErrCorrupt, h.firstSeq)
 	}
 	if h.durable < segmentHeaderBytes+recordHeaderBytes || h.durable > uint64(size) {
 		return h, fmt.Errorf("%w: %d bytes were durable, the file has %d", ErrCorrupt, h.durable, size)

@@ -245,7 +245,7 @@ func (m *machine) restart(t *rapid.T, crashed *vfs.MemFS) {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{
-			segmentBytes: rapid.SampledFrom([]int64{600, 2000, 9000, 1 << 20}).Draw(t, "segment bytes"),
+			segmentBytes: rapid.SampledFrom([]int64{600, 2000, 9000, 1 << 17}).Draw(t, "segment bytes"),
 			history:      []model{{}},
 		}
 		mem := vfs.NewCrashableMem()

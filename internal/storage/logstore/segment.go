@@ -14,7 +14,9 @@ import (
 
 // zeroAheadBytes is how far a segment is filled with zeros ahead of its
 // records. Within it an fdatasync need not change the file's size, which saves
-// a commit of the file system's journal.
+// a commit of the file system's journal: on ext4 a write of 200 B with its
+// fdatasync took 84 µs instead of 118 µs (median). Preallocation alone
+// (fallocate that keeps the size) gained nothing.
 const zeroAheadBytes = 1 << 20
 
 // segment is one open segment file. Everything but refs is guarded by

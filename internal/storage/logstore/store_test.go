@@ -55,8 +55,12 @@ func newFS(t testing.TB) *vfs.MemFS {
 	return fs
 }
 
+// mustOpen opens the log with segments of that size, by default of 64 KiB.
 func mustOpen(t testing.TB, fs vfs.FS, segmentBytes int64) *Store {
 	t.Helper()
+	if segmentBytes == 0 {
+		segmentBytes = 64 << 10
+	}
 	s, err := Open(fs, testDir, Options{SegmentBytes: segmentBytes})
 	if err != nil {
 		t.Fatal(err)
