@@ -403,9 +403,6 @@ func uneven(s *status.Cluster) string {
 	return ""
 }
 
-// byID is the node with a node id; they are given in the order of joining.
-func (c *cluster) byID(id uint64) *node { return c.nodes[id-1] }
-
 // runBinary runs a short command of the program under test.
 func runBinary(t testing.TB, limit time.Duration, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
