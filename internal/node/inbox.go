@@ -15,11 +15,18 @@ type received struct {
 	msg   []byte
 }
 
+// inboxBytes bounds the messages that wait for the loop, in bytes. At the
+// bound the readers of connections wait, and the other nodes with them.
+const inboxBytes = 32 << 20
+
 // inbox is what other goroutines hand to the loop. Whoever puts something in
 // wakes the loop; one wake-up serves everything put in until it looks.
 type inbox struct {
-	mu struct {
+	room *sync.Cond // messages were taken out; of mu
+	mu   struct {
 		sync.Mutex
+		bytes    int  // of messages
+		closed   bool // the loop has ended: nobody waits for room
 		requests []*partition.Request
 		messages []received
 		events   []func()
@@ -28,7 +35,19 @@ type inbox struct {
 	wake chan struct{}
 }
 
-func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+func newInbox() *inbox {
+	b := &inbox{wake: make(chan struct{}, 1)}
+	b.room = sync.NewCond(&b.mu)
+	return b
+}
+
+// close lets everybody go who waits for room.
+func (b *inbox) close() {
+	b.mu.Lock()
+	b.mu.closed = true
+	b.mu.Unlock()
+	b.room.Broadcast()
+}
 
 // signal wakes the loop if it sleeps. The lock is held.
 func (b *inbox) signal() {
@@ -47,6 +66,10 @@ func (b *inbox) putRequests(reqs []*partition.Request) {
 
 func (b *inbox) putMessage(m received) {
 	b.mu.Lock()
+	for b.mu.bytes >= inboxBytes && !b.mu.closed {
+		b.room.Wait()
+	}
+	b.mu.bytes += len(m.msg)
 	b.mu.messages = append(b.mu.messages, m)
 	b.signal()
 	b.mu.Unlock()
@@ -82,6 +105,10 @@ func (b *inbox) take(last *batch) bool {
 	}
 	last.requests, b.mu.requests = b.mu.requests, last.requests[:0]
 	last.messages, b.mu.messages = b.mu.messages, last.messages[:0]
+	if b.mu.bytes >= inboxBytes {
+		b.room.Broadcast()
+	}
+	b.mu.bytes = 0
 	last.events, b.mu.events = b.mu.events, last.events[:0]
 	return true
 }

@@ -37,6 +37,7 @@ func (*remoteSink) Complete(*partition.Request) {
 // run is the loop: the only goroutine that touches shard, router and peers.
 func (n *Node) run() {
 	defer close(n.loopDone)
+	defer n.inbox.close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var b batch

@@ -57,6 +57,9 @@ const owedMin = 4 << 10
 func (s *session) finish(o *op, reply []byte) {
 	s.f.account(o, reply)
 	s.mu.Lock()
+	if s.mu.dead {
+		reply, o.req.Reply = nil, nil // nobody will read it: it must not wait for those before it
+	}
 	o.reply, o.done = reply, true
 	mark := false
 	if s.mu.head == o {

@@ -66,6 +66,11 @@ func (s *session) abort() {
 	}
 	m.dead = true
 	m.out, m.adopted = nil, false
+	for o := m.head; o != nil; o = o.next {
+		if o.after = nil; o.done {
+			o.reply, o.req.Reply = nil, nil
+		}
+	}
 	s.f.budget.release(m.owed)
 	m.owed = 0
 	if !m.closed {
