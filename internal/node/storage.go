@@ -264,7 +264,7 @@ func (n *Node) newReplica(rec partition.Recovered) (*partition.Replica, error) {
 		Partition: rec.Log.Partition, Replica: rec.Log.Replica, Node: n.id.Node,
 		Log: logReader{n.logs, rec.Log.Partition}, Base: n.states, Evaluator: n.evaluator,
 		Logger: n.log.With("partition", rec.Log.Partition), Rand: n.rand, ReadOnly: n.readOnly,
-		ElectionTicks: int(n.cfg.ElectionTimeout / n.tickEvery()),
+		ElectionTicks: int(n.cfg.ElectionTimeout / n.tickEvery()), QueueTicks: uint64(n.cfg.RequestTimeout / n.tickEvery()),
 	}, rec)
 }
 

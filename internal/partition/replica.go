@@ -60,6 +60,9 @@ type Config struct {
 	Rand func() uint64
 	// ElectionTicks is the election timeout; 0: ElectionTicks.
 	ElectionTicks int
+	// QueueTicks is how long a request may wait to be evaluated: once gateways
+	// have given it up, the work would be for nobody. 0: for ever.
+	QueueTicks uint64
 	// ReadOnly says why the node takes no writes at the moment, or "".
 	ReadOnly func() string
 }
@@ -365,6 +368,7 @@ func (r *Replica) Submit(req *Request, out *Output) {
 		r.refuse(req, out)
 		return
 	}
+	req.Route.Queued = r.ticks
 	r.queue = append(r.queue, req)
 }
 

@@ -64,6 +64,8 @@ type Route struct {
 	Since uint64      // tick at which it was submitted
 	Node  base.NodeID // where it is now; 0: with the router
 	Bytes int         // size of its arguments
+	// Queued is the replica's tick at which it came to its leader; the replica's.
+	Queued uint64
 	// Evaluated is set by the replica when the request ran: from then on its
 	// arguments are not looked at any more.
 	Evaluated bool

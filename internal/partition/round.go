@@ -43,6 +43,10 @@ func (r *Replica) Evaluate(now base.Stamp, out *Output) {
 	}
 }
 
+// replyOverdue answers a request whose gateway has given it up. It is an
+// answer and no refusal: what was sent behind it may run.
+const replyOverdue = "-TRYAGAIN The partition's leader has too much to do; the command waited too long and was not run\r\n"
+
 // evaluateQueue runs requests from the queue within the round's limits.
 func (r *Replica) evaluateQueue(out *Output) (ran []*Request) {
 	var reply []byte
@@ -56,9 +60,12 @@ func (r *Replica) evaluateQueue(out *Output) (ran []*Request) {
 			continue
 		}
 		start := len(reply)
-		if readOnly != "" && req.Flags&Write != 0 {
+		switch {
+		case r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks:
+			reply = append(reply, replyOverdue...)
+		case readOnly != "" && req.Flags&Write != 0:
 			reply = append(append(append(reply, "-MISCONF "...), readOnly...), "\r\n"...)
-		} else {
+		default:
 			reply = r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
 		}
 		req.Route.Evaluated = true
