@@ -20,7 +20,7 @@ import (
 // in beside.
 var floors = [][]string{
 	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "sim/script"},
-	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront"},
+	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload"},
 	{"storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "keyspace/keyspacetest", "storage/state/statetest"},
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
@@ -41,7 +41,7 @@ var beside = map[string][]string{
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
 	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "placement", "catalog",
-	"keyspace", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/generic", "resp", "wire",
+	"keyspace", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/generic", "resp", "wire", "workload",
 }
 
 var banned = []string{"os", "net", "time", "math/rand", "math/rand/v2", "crypto/rand", "syscall", "sync", "net/http"}

@@ -1,0 +1,307 @@
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"coterie/internal/resp"
+)
+
+// flaw is what the fake server does wrong, now and then.
+type flaw int
+
+const (
+	sound flaw = iota
+	loses
+	doubles
+	stale
+	runsRefused
+	overtakes
+	revives
+	hastens
+	lingers
+	timeBack
+	skips
+	invents
+	miscounts
+)
+
+// held is a key of the fake server.
+type held struct {
+	state    string
+	deadline int64 // ms; 0: none
+}
+
+// server is a tiny Redis in virtual time, with a flaw.
+type server struct {
+	flaw  flaw
+	rand  *rand.Rand
+	now   int64 // µs
+	back  int64
+	keys  map[string]held
+	old   map[string]held // as it was a while ago
+	ghost map[string]held // as it was before it expired
+}
+
+func (s *server) odd() bool { return s.rand.IntN(12) == 0 }
+
+func (s *server) ms() int64 { return (s.now - s.back) / 1000 }
+
+// sweep removes what has expired.
+func (s *server) sweep() {
+	for _, k := range slices.Sorted(maps.Keys(s.keys)) {
+		h := s.keys[k]
+		due := h.deadline
+		if due != 0 && s.flaw == hastens {
+			due -= 40
+		}
+		if due != 0 && s.flaw == lingers {
+			due += 300
+		}
+		if due != 0 && due <= s.ms() {
+			s.ghost[k] = h
+			delete(s.keys, k)
+		}
+	}
+}
+
+func (s *server) run(c Command) (reply string) {
+	if s.flaw == timeBack && s.odd() {
+		s.back += 100_000
+	}
+	s.sweep()
+	if s.odd() {
+		s.old = maps.Clone(s.keys)
+	}
+	write := !c.Reads()
+	if s.flaw == revives && s.odd() && !write {
+		if h, ok := s.ghost[c.Key()]; ok && s.keys[c.Key()].state == "" {
+			h.deadline += 1000
+			s.keys[c.Key()] = h
+		}
+	}
+	before := maps.Clone(s.keys)
+	switch {
+	case s.flaw == loses && write && s.odd():
+		reply = s.apply(c)
+		s.keys = before
+	case s.flaw == doubles && write && s.odd():
+		s.apply(c)
+		reply = s.apply(c)
+	case s.flaw == stale && !write && s.odd():
+		s.keys = s.old
+		reply = s.apply(c)
+		s.keys = before
+	default:
+		reply = s.apply(c)
+	}
+	return reply
+}
+
+func (s *server) apply(c Command) string {
+	k := c.Key()
+	h := s.keys[k]
+	switch c[0] {
+	case "SCAN":
+		return s.scan(c)
+	case "DBSIZE":
+		n := len(s.keys)
+		if s.flaw == miscounts {
+			n++
+		}
+		return intReply(n)
+	case "PTTL", "PEXPIRETIME":
+		switch {
+		case h.state == "":
+			return ":-2\r\n"
+		case h.deadline == 0:
+			return ":-1\r\n"
+		case c[0] == "PTTL":
+			return intReply(int(h.deadline - s.ms()))
+		}
+		return intReply(int(h.deadline))
+	case "PEXPIRE":
+		if h.state != "" {
+			h.deadline = s.ms() + millis(c[2])/1000
+			s.keys[k] = h
+		}
+		return boolReply(h.state != "")
+	case "PERSIST":
+		had := h.deadline != 0
+		if had {
+			h.deadline = 0
+			s.keys[k] = h
+		}
+		return boolReply(had)
+	case "HKEYS":
+		var names []string
+		for i, f := range fields(h.state) {
+			if i%2 == 0 {
+				names = append(names, f)
+			}
+		}
+		return arrayReply(names)
+	}
+	next, reply := apply(h.state, c)
+	if c[0] == "SET" {
+		h.deadline = 0
+		if len(c) > 4 && c[3] == "PX" {
+			h.deadline = s.ms() + millis(c[4])/1000
+		}
+	}
+	h.state = next
+	s.keys[k] = h
+	if next == "" {
+		delete(s.keys, k)
+	}
+	return reply
+}
+
+func (s *server) scan(c Command) string {
+	all := slices.Sorted(maps.Keys(s.keys))
+	prefix, count := "", 50
+	for i := 2; i+1 < len(c); i += 2 {
+		switch c[i] {
+		case "MATCH":
+			prefix = strings.TrimSuffix(c[i+1], "*")
+		case "COUNT":
+			count, _ = strconv.Atoi(c[i+1])
+		}
+	}
+	// The cursor is a number that stands for a key: its last digits.
+	at, _ := strconv.Atoi(c[1])
+	var shown []string
+	next := 0
+	for _, k := range all {
+		n, _ := strconv.Atoi(k[strings.LastIndexByte(k, ':')+1:])
+		n = n*16 + len(k)%16 + 1
+		switch {
+		case n <= at || !strings.HasPrefix(k, prefix):
+		case s.flaw == skips && s.odd():
+		default:
+			shown = append(shown, fmt.Sprintf("%06d%s", n, k))
+		}
+	}
+	slices.Sort(shown)
+	if len(shown) > count {
+		shown = shown[:count]
+		next, _ = strconv.Atoi(shown[count-1][:6])
+	}
+	w := resp.Writer{Proto: 2}
+	w.Array(2)
+	w.BulkString(strconv.Itoa(next))
+	extra := s.flaw == invents && s.odd()
+	if extra {
+		w.Array(len(shown) + 1)
+		w.BulkString(prefix + "99")
+		for k := range s.old {
+			if _, ok := s.keys[k]; !ok {
+				w.Buf = w.Buf[:len(w.Buf)-len(bulkReply(prefix+"99"))]
+				w.BulkString(k)
+				break
+			}
+		}
+	} else {
+		w.Array(len(shown))
+	}
+	for _, k := range shown {
+		w.BulkString(k[6:])
+	}
+	return string(w.Buf)
+}
+
+// waiting is a command on its way.
+type waiting struct {
+	op      *Op
+	at      int64 // when it runs
+	ret     int64
+	outcome Outcome
+	ran     bool
+}
+
+// simulate lets clients with a workload meet the fake server: pipelines, lost
+// replies, refusals, reconnections.
+func simulate(k Kind, seed uint64, f flaw, ops int) *History {
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := &server{flaw: f, rand: r, now: 1_000_000, keys: map[string]held{}, old: map[string]held{}, ghost: map[string]held{}}
+	w := k.New(Config{Prefix: k.Name, Keys: 2, Rand: r})
+	h := &History{Slack: 0, Quiet: true}
+	const clients = 4
+	conns := [clients]int{}
+	last := [clients]int64{} // when a connection's last command runs
+	var open []*waiting
+	step := func() { // runs and returns what is due
+		slices.SortStableFunc(open, func(a, b *waiting) int { return int(a.at - b.at) })
+		for _, x := range open {
+			if x.at <= s.now && !x.ran {
+				x.ran = true
+				if x.outcome != Refused || f == runsRefused {
+					x.op.Reply = []byte(s.run(x.op.Command))
+				}
+			}
+		}
+		open = slices.DeleteFunc(open, func(x *waiting) bool {
+			if x.ret > s.now || !x.ran {
+				return false
+			}
+			x.op.Return, x.op.Outcome = s.now, x.outcome
+			if x.outcome != Done {
+				x.op.Reply = []byte("-NOT DONE\r\n")
+			}
+			w.Returned(x.op)
+			return true
+		})
+	}
+	call := func(c Client, cmd Command, final bool) *waiting {
+		o := &Op{Client: c, Command: cmd, Call: s.now, Final: final}
+		h.Ops = append(h.Ops, o)
+		x := &waiting{op: o, outcome: Done}
+		if !final {
+			x.at = max(s.now+int64(r.IntN(3000)), last[c.ID]+1)
+			if f == overtakes {
+				x.at = s.now + int64(r.IntN(3000))
+			}
+			last[c.ID] = x.at
+			switch n := r.IntN(30); {
+			case n == 0 && !cmd.Reads():
+				x.outcome = Unknown
+			case n == 1:
+				x.outcome = Refused
+			}
+		} else {
+			x.at = s.now
+		}
+		x.ret = x.at + int64(r.IntN(1000))
+		open = append(open, x)
+		return x
+	}
+	for len(h.Ops) < ops {
+		s.now += int64(r.IntN(1500))
+		step()
+		c := r.IntN(clients)
+		if r.IntN(200) == 0 {
+			conns[c]++
+		}
+		for range 1 + r.IntN(3) {
+			call(Client{c, conns[c]}, w.Next(Client{c, conns[c]}), false)
+		}
+	}
+	for len(open) > 0 {
+		s.now += 1000
+		step()
+	}
+	for more := w.Final(); len(more) > 0; more = w.Final() {
+		for _, cmd := range more {
+			call(Client{clients, 0}, cmd, true)
+			for len(open) > 0 {
+				s.now += 1000
+				step()
+			}
+		}
+	}
+	return h
+}

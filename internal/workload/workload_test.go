@@ -1,0 +1,239 @@
+package workload
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestSound: what a sound server answers is accepted, whatever the clients see
+// of it.
+func TestSound(t *testing.T) {
+	for _, k := range Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			for seed := range uint64(30) {
+				h := simulate(k, seed, sound, 400)
+				r := k.Judge(h)
+				for _, v := range r.Violations {
+					t.Errorf("seed %d: %v", seed, v)
+				}
+				if r.Checked < 400 || r.Inconclusive > 0 {
+					t.Errorf("seed %d: %d checked, %d inconclusive", seed, r.Checked, r.Inconclusive)
+				}
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// TestFlaws: a checker that accepts everything is no checker.
+func TestFlaws(t *testing.T) {
+	for _, x := range []struct {
+		flaw  flaw
+		name  string
+		kinds string
+	}{
+		{loses, "an acknowledged write is lost", "register, hash, order, adds, expiry, scan"},
+		{doubles, "a write is applied twice", "register, hash, order, adds"},
+		{stale, "a read of an older state", "register, hash, adds, expiry, scan"},
+		{runsRefused, "a refused write is run all the same", "register, hash, order, adds, scan"},
+		{overtakes, "commands overtake each other", "order"},
+		{revives, "an expired key comes back", "expiry"},
+		{hastens, "keys expire early", "expiry"},
+		{lingers, "keys expire late", "expiry"},
+		{timeBack, "time goes backwards", "expiry"},
+		{skips, "SCAN passes over keys", "scan"},
+		{invents, "SCAN shows what is not there", "scan"},
+		{miscounts, "DBSIZE counts wrongly", "scan"},
+	} {
+		for name := range strings.SplitSeq(x.kinds, ", ") {
+			t.Run(name+"/"+x.name, func(t *testing.T) {
+				k, _ := Find(name)
+				found := 0
+				const seeds = 12
+				for seed := range uint64(seeds) {
+					r := k.Judge(simulate(k, seed, x.flaw, 500))
+					if len(r.Violations) > 0 {
+						if found++; found == 1 {
+							t.Logf("seed %d: %.300s", seed, r.Violations[0])
+						}
+					}
+				}
+				if found < seeds/4 {
+					t.Errorf("found with %d of %d seeds", found, seeds)
+				}
+			})
+		}
+	}
+}
+
+// history reads a history from lines such as "1 10-20 SET k 5 = +OK": client,
+// call, return, command, and the reply, "unknown" or "refused". A word behind
+// '$' is a bulk string, '*' an array of the words behind it.
+func history(t *testing.T, text string) *History {
+	t.Helper()
+	h := &History{Quiet: true}
+	for line := range strings.Lines(text) {
+		line, answer, ok := strings.Cut(strings.TrimSpace(line), " = ")
+		if !ok {
+			continue
+		}
+		words := strings.Fields(line)
+		o := &Op{Command: words[2:], Outcome: Done}
+		if _, err := fmt.Sscanf(words[0]+" "+words[1], "%d %d-%d", &o.ID, &o.Call, &o.Return); err != nil {
+			t.Fatal(line, err)
+		}
+		switch {
+		case answer == "unknown":
+			o.Outcome = Unknown
+		case answer == "refused":
+			o.Outcome = Refused
+		case answer == "$nil":
+			o.Reply = []byte(nilReply)
+		case answer[0] == '$':
+			o.Reply = []byte(bulkReply(answer[1:]))
+		case answer[0] == '*':
+			o.Reply = []byte(arrayReply(strings.Fields(answer[1:])))
+		default:
+			o.Reply = []byte(answer + "\r\n")
+		}
+		h.Ops = append(h.Ops, o)
+	}
+	return h
+}
+
+// TestHistories: the hardest histories that a correct server can give, and the
+// nearest that it cannot.
+func TestHistories(t *testing.T) {
+	for _, x := range []struct {
+		kind, name, text, want string // want is in the violation; empty: accepted
+	}{
+		{"register", "one after the other", "1 0-10 SET k 1 = +OK\n2 20-30 GET k = $1", ""},
+		{"register", "a stale read", "1 0-10 SET k 1 = +OK\n2 20-30 GET k = $nil", "not linearizable"},
+		{"register", "a read beside the write", "1 0-25 SET k 1 = +OK\n2 20-30 GET k = $nil", ""},
+		{"register", "back and forth", "1 0-100 SET k 1 = +OK\n2 10-20 GET k = $1\n2 30-40 GET k = $nil", "not linearizable"},
+		{"register", "an increment counted twice", "1 0-10 INCR k = :1\n2 20-30 GET k = $2", "not linearizable"},
+		{"register", "two increments with one answer", "1 0-10 INCR k = :1\n2 0-10 INCR k = :1", "not linearizable"},
+		{"register", "unknown, seen late", "1 0-9 INCR k = unknown\n2 20-30 GET k = $nil\n2 40-50 GET k = $1", ""},
+		{"register", "unknown, never seen", "1 0-9 INCR k = unknown\n2 20-30 GET k = $nil", ""},
+		{"register", "unknown, seen and gone", "1 0-9 INCR k = unknown\n2 20-30 GET k = $1\n2 40-50 GET k = $nil", "not linearizable"},
+		{"register", "unknown, twice", "1 0-9 INCR k = unknown\n2 20-30 GET k = $2", "not linearizable"},
+		{"register", "never returned, seen", "1 0-0 SET k 7 = unknown\n2 20-30 GET k = $7", ""},
+		{"register", "refused, and seen", "1 0-10 SET k 7 = refused\n2 20-30 GET k = $7", "not linearizable"},
+		{"register", "both SETNX won", "1 0-1 SETNX k 1 = :1\n1 2-3 SETNX k 2 = :1", "not linearizable"},
+		{"register", "taken twice", "1 0-1 SET k 5 = +OK\n1 2-6 GETDEL k = $5\n2 2-6 GETDEL k = $5", "not linearizable"},
+		{"register", "a torn append", "1 0-1 SET k ab = +OK\n1 2-3 APPEND k cd = :4\n2 4-5 GET k = $abc", "not linearizable"},
+		{"hash", "half of an HSET", "1 0-9 HSET k a 1 b 1 = :2\n2 2-3 HGETALL k = *a 1", "not linearizable"},
+		{"hash", "in another order", "1 0-9 HSET k a 1 b 2 = :2\n2 12-13 HGETALL k = *b 2 a 1", ""},
+		{"hash", "a field that came back", "1 0-1 HSET k a 1 = :1\n1 2-3 HDEL k a = :1\n2 4-5 HLEN k = :1", "not linearizable"},
+		{"order", "in order", "1 0-9 SET o 1 GET = $nil\n1 1-10 SET o 2 GET = $1", ""},
+		{"order", "an unknown one passed over", "1 0-9 SET o 1 GET = unknown\n1 1-10 SET o 2 GET = $nil", ""},
+		{"order", "overtaken", "1 0-9 SET o 1 GET = $2\n1 1-10 SET o 2 GET = $nil", "out of order"},
+		{"order", "lost", "1 0-9 SET o 1 GET = $nil\n1 11-20 SET o 2 GET = $nil", "lost or out of order"},
+		{"order", "refused and found", "1 0-9 SET o 1 GET = refused\n1 11-20 SET o 2 GET = $1", "refused"},
+		{"order", "lost at last", "1 0-9 SET o 1 GET = $nil\n2 11-20 GET o = $nil", "lost"},
+		{"adds", "added once", "1 0-9 HSETNX s w000001 1 = :1\n2 10-19 HKEYS s = *w000001", ""},
+		{"adds", "added before", "1 0-9 HSETNX s w000001 1 = :0", "already"},
+		{"adds", "unknown, there or not", "1 0-9 HSETNX s w000001 1 = unknown\n2 10-19 HLEN s = :0\n2 20-29 HLEN s = :1", ""},
+		{"adds", "lost", "1 0-9 HSETNX s w000001 1 = :1\n2 10-19 HKEYS s = *", "lost"},
+		{"adds", "twice in a list", "1 0-9 APPEND l 0000001, = :8\n2 10-19 GET l = $0000001,0000001,", "twice"},
+		{"adds", "two at one place", "1 0-9 APPEND l 0000001, = :8\n2 0-9 APPEND l 0000002, = :8", "two words at place 0"},
+		{"adds", "in a wrong order", "1 0-9 APPEND l 0000001, = :8\n2 10-19 APPEND l 0000002, = :16\n1 30-39 GET l = $0000002,0000001,", "not what was appended"},
+		{"adds", "refused and there", "1 0-9 APPEND l 0000001, = refused\n2 10-19 GET l = $0000001,", "refused"},
+		{"adds", "forked reads", "1 0-90 APPEND l 0000001, = unknown\n2 0-90 APPEND l 0000002, = unknown\n3 91-92 GET l = $0000001,\n3 93-94 GET l = $0000002,0000001,", "neither continues"},
+		{"expiry", "gone in time", "1 0-1000 SET e 5 PX 50 = +OK\n2 60000-61000 GET e = $nil", ""},
+		{"expiry", "gone early", "1 0-1000 SET e 5 PX 50 = +OK\n2 20000-21000 GET e = $nil", "before its time"},
+		{"expiry", "late", "1 0-1000 SET e 5 PX 50 = +OK\n2 90000-91000 GET e = $5", "should have expired"},
+		{"expiry", "made longer", "1 0-1000 SET e 5 PX 50 = +OK\n1 2000-3000 PEXPIRE e 90 = :1\n2 90000-91000 GET e = $5", ""},
+		{"expiry", "back again", "1 0-1000 SET e 5 PX 50 = +OK\n2 51000-52000 GET e = $nil\n2 52500-52600 PTTL e = :3", "came back"},
+		{"expiry", "set again", "1 0-1000 SET e 5 PX 50 = +OK\n2 51000-52000 GET e = $nil\n1 52001-52100 SET e 6 = +OK\n2 52500-52600 PTTL e = :-1", ""},
+		{"expiry", "lost", "1 0-1000 SET e 5 = +OK\n2 51000-52000 GET e = $nil", "before its time, or lost"},
+		{"expiry", "unknown and gone", "1 0-1000 SET e 5 = unknown\n2 51000-52000 GET e = $nil", ""},
+		{"expiry", "written over", "1 0-1000 SET e 5 = +OK\n1 2000-3000 SET e 6 = +OK\n2 4000-5000 GET e = $5", "written over"},
+		{"expiry", "time goes back", "1 0-10 SET e 5 PX 900 = +OK\n2 20-30 PEXPIRETIME e = :5000\n1 40-50 SET e 6 PX 900 = +OK\n2 60-70 PEXPIRETIME e = :4990", "that of an earlier one"},
+	} {
+		t.Run(x.kind+"/"+x.name, func(t *testing.T) {
+			k, _ := Find(x.kind)
+			r := k.Judge(history(t, x.text))
+			switch {
+			case x.want == "" && len(r.Violations) > 0:
+				t.Errorf("refused: %v", r.Violations)
+			case x.want != "" && len(r.Violations) == 0:
+				t.Error("accepted")
+			case x.want != "" && !strings.Contains(r.Violations[0].What, x.want):
+				t.Errorf("%v; want %q", r.Violations[0], x.want)
+			}
+		})
+	}
+}
+
+// TestShortest: a violation shows the history no further than needed.
+func TestShortest(t *testing.T) {
+	var b strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&b, "1 %d-%d SET k %d = +OK\n2 %d-%d GET k = $%d\n", i*10, i*10+2, i, i*10+3, i*10+4, i-i/30)
+	}
+	k, _ := Find("register")
+	r := k.Judge(history(t, b.String()))
+	if len(r.Violations) != 1 || len(r.Violations[0].Ops) != 62 {
+		t.Errorf("%v", r.Violations)
+	}
+}
+
+// TestOpsOnPaper: a history can be kept and read again.
+func TestOpsOnPaper(t *testing.T) {
+	for _, k := range Kinds() {
+		h := simulate(k, 5, sound, 200)
+		for _, o := range h.Ops {
+			line := AppendOp(nil, o)
+			back, err := ParseOp(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again := AppendOp(nil, back); !bytes.Equal(line, again) || back.String() != o.String() {
+				t.Errorf("%s%s", line, again)
+			}
+		}
+	}
+	for _, bad := range []string{"", "{}", `{"a":["GET"],"o":"gone"}`, `{"a":["GET"],"o":"done","v":"+OK"}`} {
+		if _, err := ParseOp([]byte(bad)); err == nil {
+			t.Errorf("%q is taken for an operation", bad)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	all, err := Parse("")
+	if err != nil || len(all) != len(Kinds()) {
+		t.Error(len(all), err)
+	}
+	two, err := Parse("scan, order,scan")
+	if err != nil || len(two) != 2 || two[0].Name != "scan" || two[1].Name != "order" {
+		t.Error(two, err)
+	}
+	if _, err := Parse("order,nothing"); err == nil || !strings.Contains(err.Error(), "register") {
+		t.Error(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		if len(Draw(r)) == 0 {
+			t.Error("an empty mix")
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for reply, want := range map[string]Outcome{
+		"+OK\r\n": Done, "-ERR no\r\n": Done, "-UNKNOWNOUTCOME x\r\n": Unknown, "-CLUSTERDOWN x\r\n": Refused,
+		"-MISCONF disk\r\n": Refused, "-TRYAGAIN x\r\n": Refused, "$2\r\nUN\r\n": Done,
+	} {
+		if got := Judge([]byte(reply)); got != want {
+			t.Errorf("%s: %v, want %v", strconv.Quote(reply), got, want)
+		}
+	}
+}
