@@ -5,8 +5,9 @@ VERSION  ?=
 LDFLAGS  := $(if $(VERSION),-X coterie/internal/version.release=$(VERSION))
 FUZZTIME ?= 10s
 ARGS     ?=
+SEED     ?=
 
-.PHONY: help build check test race fuzz bench demo docs clean
+.PHONY: help build check test race sim fuzz bench demo docs clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +23,9 @@ test: ## every test
 
 race: ## every test under the race detector
 	go test -race -timeout 30m ./...
+
+sim: ## simulated clusters under faults: make sim SEED=7, or ARGS="--for 10m"
+	go run ./cmd/coterie-sim $(if $(SEED),--seed $(SEED)) $(if $(SEED)$(ARGS),,--seeds 500) $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME each (10s)
 	@scripts/fuzz $(FUZZTIME)

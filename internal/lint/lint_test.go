@@ -120,6 +120,58 @@ func TestCoreIsPure(t *testing.T) {
 	}
 }
 
+// testOnly packages are in no binary that anybody runs in production, and the
+// commands named here are not for production.
+var (
+	testOnly     = []string{"sim", "storage/memstate", "storage/state/statetest", "keyspace/keyspacetest", "sim/script"}
+	testCommands = []string{"coterie-sim"}
+)
+
+// TestProductionHoldsNoSimulator: what only tests need is linked into no
+// binary but theirs.
+func TestProductionHoldsNoSimulator(t *testing.T) {
+	pkgs := sources(t)
+	commands, err := filepath.Glob("../../cmd/*/*.go")
+	if err != nil || len(commands) == 0 {
+		t.Fatalf("no commands found, %v", err)
+	}
+	fset := token.NewFileSet()
+	for _, path := range commands {
+		name := filepath.Base(filepath.Dir(path))
+		if strings.HasSuffix(path, "_test.go") || slices.Contains(testCommands, name) {
+			continue
+		}
+		f, err := parser.ParseFile(fset, path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkgs["cmd/"+name] = append(pkgs["cmd/"+name], f)
+	}
+	seen := map[string]bool{}
+	var visit func(pkg, via string)
+	visit = func(pkg, via string) {
+		if slices.Contains(testOnly, pkg) {
+			t.Errorf("%s imports %s, which is for tests only", via, pkg)
+		}
+		if seen[pkg] {
+			return
+		}
+		seen[pkg] = true
+		for _, f := range pkgs[pkg] {
+			for _, path := range imports(f) {
+				if dep, ours := strings.CutPrefix(path, "coterie/internal/"); ours {
+					visit(dep, pkg)
+				}
+			}
+		}
+	}
+	for pkg := range pkgs {
+		if strings.HasPrefix(pkg, "cmd/") {
+			visit(pkg, "")
+		}
+	}
+}
+
 func TestPackagesSayWhatTheyAre(t *testing.T) {
 	for pkg, files := range sources(t) {
 		if !slices.ContainsFunc(files, func(f *ast.File) bool { return f.Doc != nil }) {

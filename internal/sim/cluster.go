@@ -1,11 +1,10 @@
 package sim
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"coterie/internal/keys"
 	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
-	"coterie/internal/storage/memstate"
 )
 
 // Bug is a fault planted around the core, to see that the checks find it.
@@ -35,87 +33,29 @@ const (
 	BugLostEffect             // a move down skips an operation
 )
 
-// Options make a run. Zero fields get defaults drawn from the seed.
-type Options struct {
-	Seed           uint64
-	Nodes          int // 1..5
-	Partitions     int
-	Grow           bool          // found one node, and let the others join
-	Commands       bool          // run the real commands instead of the workload's own
-	Sessions       int           // clients
-	Duration       time.Duration // with faults, in virtual time
-	Calm           bool          // no faults
-	FaultEvery     int64         // µs, in the mean
-	Think          int64         // longest pause of a client between bursts, µs
-	Keys           int           // registers per partition and chapter
-	Chapter        int64         // how long a set of keys is in use, µs
-	WriteBack      int           // bytes of all partitions' applied state before it goes down
-	KeepEntries    uint64
-	HousekeepTicks uint64
-	ElectionTicks  int
-	DeadAfter      int64 // µs
-	Bug            Bug
-	Trace          io.Writer // readable history; may be nil
-}
-
-func (o *Options) fill(w *world) {
-	o.Nodes = cmp.Or(o.Nodes, []int{1, 2, 3, 3, 3, 3, 3, 4, 5}[w.rand.IntN(9)])
-	o.Partitions = cmp.Or(o.Partitions, 1+w.rand.IntN(4))
-	if !o.Grow && o.Nodes > 1 && w.rand.IntN(4) == 0 || o.Nodes == 2 {
-		o.Grow = true
-	}
-	o.Commands = o.Commands || w.rand.IntN(4) == 0
-	o.Sessions = cmp.Or(o.Sessions, 2+w.rand.IntN(5))
-	o.Duration = cmp.Or(o.Duration, 12*time.Second)
-	o.Think = cmp.Or(o.Think, []int64{20, 60, 200}[w.rand.IntN(3)]*milli)
-	o.Keys = cmp.Or(o.Keys, 1+w.rand.IntN(4))
-	o.Chapter = cmp.Or(o.Chapter, second)
-	o.WriteBack = cmp.Or(o.WriteBack, []int{2 << 10, 16 << 10, 1 << 20}[w.rand.IntN(3)])
-	o.KeepEntries = cmp.Or(o.KeepEntries, []uint64{1, 10, 100}[w.rand.IntN(3)])
-	o.HousekeepTicks = cmp.Or(o.HousekeepTicks, []uint64{7, 20, 60}[w.rand.IntN(3)])
-	o.ElectionTicks = cmp.Or(o.ElectionTicks, []int{20, 20, 20, 30, 10}[w.rand.IntN(5)])
-	o.DeadAfter = cmp.Or(o.DeadAfter, []int64{4, 300}[w.rand.IntN(2)]*second)
-}
-
-// Stats says what a run came across.
-type Stats struct {
-	Ops, NotRun, Unknown, Cut                  int
-	Points, Kills, Pauses, Splits, PowerLosses int
-	Moves, Truncations                         int
-	Snapshots, Installed, Reconciled           int
-	Transfers, ConfChanges, Removed            int
-	Leaders, Digests, Inconclusive, Resets     int
-	Slowest                                    int64 // completion of an op after the faults stopped, µs
-}
-
-// Result is the outcome of a run.
-type Result struct {
-	Options    Options
-	Hash       uint64 // of the trace
-	Lines      int
-	Events     int
-	Virtual    time.Duration
-	Stats      Stats
-	Violations []string
-}
-
 // cluster is one run.
 type cluster struct {
 	*world
-	opts      Options
-	machines  []*machine
-	links     [][]*link
-	sessions  []*session
-	history   []*op
-	spans     map[base.PartitionID]base.Span
-	faulty    bool    // faults happen
-	lossy     float64 // share of raft messages lost
-	slowNet   int64
-	value     int64
-	lastValue map[string]int64
-	leaders   map[leadership]base.NodeID
-	digests   map[position]uint64
-	stats     Stats
+	opts       Options
+	machines   []*machine
+	links      [][]*link
+	sessions   []*session
+	history    []*op
+	spans      map[base.PartitionID]base.Span
+	faulty     bool // faults happen
+	active     []fault
+	faultDice  dice // of what follows from faults
+	armed      map[Point]int
+	favourites []int    // points that this run prefers
+	fair       weather  // without faults of the network
+	recruits   int      // nodes that asked to join
+	lost       *machine // the last one whose disk was damaged or taken away
+	net        weather
+	value      int64
+	lastValue  map[string]int64
+	leaders    map[leadership]base.NodeID
+	digests    map[position]uint64
+	stats      Stats
 }
 
 type leadership struct {
@@ -126,59 +66,54 @@ type leadership struct {
 // Run simulates one cluster. Runs must not overlap: see seedElections.
 func Run(o Options) *Result {
 	defer seedElections(o.Seed)()
+	asked := o
+	if err := o.fill(); err != nil {
+		return &Result{Asked: asked, Options: o, Violations: []string{err.Error()}}
+	}
 	w := newWorld(o.Seed, o.Trace)
-	o.fill(w)
 	c := &cluster{
 		world: w, opts: o, spans: map[base.PartitionID]base.Span{}, lastValue: map[string]int64{},
 		leaders: map[leadership]base.NodeID{}, digests: map[position]uint64{},
+		armed: map[Point]int{}, faultDice: newDice(o.Seed, "what follows from faults"),
 	}
+	c.fair = climate(newDice(o.Seed, "network"), o.Harsh)
+	c.net = c.fair
 	c.trace("seed %d: %d nodes, %d partitions, grow %v, election %d, bug %d", o.Seed, o.Nodes, o.Partitions, o.Grow, o.ElectionTicks, o.Bug)
 	c.found()
 	c.play()
 	c.verify()
 	return &Result{
-		Options: o, Hash: w.hash.Sum64(), Lines: w.lines, Events: w.events,
+		Asked: asked, Options: o, Tail: w.tail(), Hash: w.hash.Sum64(), Lines: w.lines, Events: w.events,
 		Virtual: time.Duration(w.now) * time.Microsecond, Stats: c.stats, Violations: w.broken,
 	}
 }
 
 // found makes the machines and the cluster's first state.
 func (c *cluster) found() {
-	for i := range c.opts.Nodes {
-		m := &machine{c: c, id: base.NodeID(i + 1), logs: newLogDisk(), states: memstate.New()}
-		m.logs.forgetful = c.opts.Bug == BugForgottenVote
-		m.offset = c.between(-second, second)
-		if c.chance(0.2) {
-			m.offset = c.between(-3600*second, 3600*second)
-		}
-		m.drift = (c.rand.Float64() - 0.5) * 0.02
-		c.machines = append(c.machines, m)
+	first := c.opts.Nodes
+	if c.opts.Grow {
+		first = 1
 	}
-	c.links = make([][]*link, len(c.machines))
-	for i, from := range c.machines {
-		for _, to := range c.machines {
-			c.links[i] = append(c.links[i], &link{from: from, to: to})
-		}
+	for range first {
+		c.addMachine()
 	}
 	b := newTable()
 	cluster := [16]byte{1, 2, 3}
-	v := catalog.Found(b, cluster, catalog.Node{Token: "token 1", Peer: "peer 1"}, c.opts.Partitions, min(3, max(1, c.opts.Nodes)))
-	first := c.machines[:1]
+	v := catalog.Found(b, cluster, catalog.Node{Token: "token 1", Peer: "peer 1"}, c.opts.Partitions, min(c.opts.Replication, max(1, c.opts.Nodes)))
 	if !c.opts.Grow {
-		first = c.machines
 		v = c.enlarge(b)
 	}
 	for _, p := range v.Partitions {
 		c.spans[p.ID] = p.Span()
 	}
-	for _, m := range first {
+	for _, m := range c.machines {
 		c.format(m, b, v)
 	}
-	for _, m := range first {
+	for _, m := range c.machines {
 		m.start()
 	}
-	if c.opts.Grow && c.opts.Nodes > 1 {
-		c.after(c.between(milli, 2*second), func() { c.join(c.machines[1]) })
+	for range c.opts.Nodes - first {
+		c.after(c.between(milli, 8*second), c.recruit)
 	}
 	for i := range c.opts.Sessions {
 		s := &session{c: c, id: i, depth: 1 + c.rand.IntN(6)}
@@ -262,7 +197,7 @@ func (c *cluster) format(m *machine, b *table, v *catalog.View) {
 	if err := m.states.Commit(batch); err != nil || m.states.Flush(context.Background()) != nil {
 		c.violate("founding: %v", err)
 	}
-	if err := m.logs.write(ups); err != nil {
+	if err := errors.Join(m.logs.open(), m.logs.write(ups)); err != nil {
 		c.violate("founding: %v", err)
 	}
 	m.joined = true
@@ -288,11 +223,10 @@ func (c *cluster) play() {
 	never := func() bool { return false }
 	until := int64(c.opts.Duration / time.Microsecond)
 	if !c.opts.Calm {
-		c.lossy = []float64{0, 0.01, 0.05}[c.rand.IntN(3)]
 		c.plan(until)
 	}
 	c.run(until, never)
-	c.heal()
+	c.after(0, c.heal)
 	c.run(c.now+2*second, never) // a while of good weather
 	for _, s := range c.sessions {
 		s.silent = true
@@ -392,6 +326,7 @@ func (c *cluster) noteLeader(p base.PartitionID, term uint64, n base.NodeID) {
 	} else if !ok {
 		c.trace("n%d leads p%d in term %d", n, p, term)
 		c.stats.Leaders++
+		c.noteElection(p, n)
 	}
 	c.leaders[l] = n
 }

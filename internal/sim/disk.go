@@ -3,15 +3,37 @@ package sim
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 
 	"coterie/internal/base"
+	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
+	"coterie/internal/storage/state"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
+
+// nodeLog is a machine's log store, as the driver of a node uses it.
+type nodeLog interface {
+	// begin takes a batch. If durable is true the driver has to call finish
+	// when the write is done; else there is nothing to wait for.
+	begin(updates []logstore.Update) (durable bool, err error)
+	// finish makes the batch under way durable and visible.
+	finish() error
+	// write makes a batch durable at once.
+	write(updates []logstore.Update) error
+	// crash forgets what is not on the disk. torn says that a write was cut off.
+	crash(d dice) (torn bool, err error)
+	// open begins a new life. It fails if the log is damaged.
+	open() error
+	// damage changes something that is on the disk, but for the last write, for
+	// a damaged last write looks like one that a crash cut off.
+	damage(d dice) bool
+	replicas() []logstore.State
+	state(p base.PartitionID) (logstore.State, bool)
+	reader(p base.PartitionID) partition.LogReader
+}
 
 // logDisk is a model of package logstore: updates apply in order, a batch that
 // must be durable is one write, and commit indexes and truncations that came
@@ -22,7 +44,10 @@ type logDisk struct {
 	held      []logstore.Update // in mem, not on disk
 	writing   []logstore.Update // on their way to the disk
 	forgetful bool              // planted: a crash loses term and vote
+	bad       map[position]bool // damaged entries
 }
+
+var _ nodeLog = (*logDisk)(nil)
 
 func newLogDisk() *logDisk {
 	return &logDisk{disk: map[base.PartitionID]*replicaLog{}, mem: map[base.PartitionID]*replicaLog{}}
@@ -50,8 +75,6 @@ func (l *replicaLog) term(i uint64) (uint64, error) {
 	return l.entries[i-l.mark.Index-1].GetTerm(), nil
 }
 
-// begin takes a batch. If durable is true the driver has to call finish when
-// the write is done; else there is nothing to wait for.
 func (d *logDisk) begin(updates []logstore.Update) (durable bool, err error) {
 	for i := range updates {
 		durable = durable || d.mustSync(&updates[i])
@@ -64,7 +87,6 @@ func (d *logDisk) begin(updates []logstore.Update) (durable bool, err error) {
 	return false, applyAll(d.mem, updates)
 }
 
-// write makes a batch durable at once.
 func (d *logDisk) write(updates []logstore.Update) error {
 	if durable, err := d.begin(updates); err != nil || !durable {
 		return err
@@ -82,7 +104,6 @@ func (d *logDisk) mustSync(u *logstore.Update) bool {
 	return u.Remove || u.Reset != nil || len(u.Entries) > 0 || h != nil && (h.Term != l.hard.Term || h.Vote != l.hard.Vote)
 }
 
-// finish makes the batch under way durable and visible.
 func (d *logDisk) finish() error {
 	w := d.writing
 	d.writing = nil
@@ -93,14 +114,20 @@ func (d *logDisk) finish() error {
 	return applyAll(d.mem, w)
 }
 
-// crash forgets what is not on the disk. The batch under way got there or not.
-func (d *logDisk) crash(r *rand.Rand) error {
-	if d.writing != nil && r.IntN(2) == 0 {
-		if err := applyAll(d.disk, append(d.held, d.writing...)); err != nil {
-			return err
+// crash: the batch under way got there or not.
+func (d *logDisk) crash(dice dice) (torn bool, err error) {
+	if d.writing != nil {
+		if torn = dice.rand.IntN(2) != 0; !torn {
+			if err := applyAll(d.disk, append(d.held, d.writing...)); err != nil {
+				return false, err
+			}
 		}
 	}
-	d.held, d.writing = nil, nil
+	d.held, d.writing, d.mem = nil, nil, nil
+	return torn, nil
+}
+
+func (d *logDisk) open() error {
 	d.mem = map[base.PartitionID]*replicaLog{}
 	for p, l := range d.disk {
 		c := *l
@@ -111,8 +138,33 @@ func (d *logDisk) crash(r *rand.Rand) error {
 		}
 		d.mem[p] = &c
 	}
+	for at := range d.bad {
+		if l := d.disk[at.partition]; l != nil && at.index > l.mark.Index {
+			return fmt.Errorf("%w: partition %d, entry %d", state.ErrCorrupt, at.partition, at.index)
+		}
+	}
 	return nil
 }
+
+func (d *logDisk) damage(dice dice) bool {
+	var at []position
+	for _, p := range slices.Sorted(maps.Keys(d.disk)) {
+		l := d.disk[p]
+		for i := range max(len(l.entries), 3) - 3 { // not the last ones
+			at = append(at, position{p, l.mark.Index + 1 + uint64(i)})
+		}
+	}
+	if len(at) == 0 {
+		return false
+	}
+	if d.bad == nil {
+		d.bad = map[position]bool{}
+	}
+	d.bad[at[dice.rand.IntN(len(at))]] = true
+	return true
+}
+
+func (d *logDisk) reader(p base.PartitionID) partition.LogReader { return logReader{d, p} }
 
 func applyAll(logs map[base.PartitionID]*replicaLog, updates []logstore.Update) error {
 	for i := range updates {
@@ -227,6 +279,9 @@ func (r logReader) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 	var size uint64
 	ents := l.entries[lo-l.mark.Index-1 : hi-l.mark.Index-1]
 	for i, e := range ents {
+		if len(r.d.bad) > 0 && r.d.bad[position{r.p, e.GetIndex()}] {
+			return nil, fmt.Errorf("%w: partition %d, entry %d", state.ErrCorrupt, r.p, e.GetIndex())
+		}
 		if size += uint64(len(e.GetData())) + 16; size > maxBytes && i > 0 {
 			ents = ents[:i]
 			break

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"log/slog"
+	"math/rand/v2"
 
 	"coterie/internal/base"
 	"coterie/internal/keys"
@@ -9,23 +10,51 @@ import (
 	"coterie/internal/routing"
 	"coterie/internal/shard"
 	"coterie/internal/storage/logstore"
-	"coterie/internal/storage/memstate"
+	"coterie/internal/storage/state"
 )
 
 // machine is what survives a process: disks, name, clock.
 type machine struct {
 	c           *cluster
 	id          base.NodeID
-	logs        *logDisk
-	states      *memstate.Store
+	logs        nodeLog
+	states      stateDisk
+	disk        diskState
 	incarnation uint64
 	joined      bool // has stores and an id
+	gone        bool // for good
 	proc        *proc
 	offset      int64   // of its wall clock, µs
 	drift       float64 // of its monotonic clock
 	paused      bool
 	inbox       []func() // while paused
-	slowDisk    int64    // added to each disk access, µs
+}
+
+// stateDisk is a state store that can lose what it may lose.
+type stateDisk interface {
+	state.Store
+	Crash(r *rand.Rand)
+}
+
+// addMachine makes room for one more node.
+func (c *cluster) addMachine() *machine {
+	m := &machine{c: c, id: base.NodeID(len(c.machines) + 1)}
+	c.openDisks(m)
+	m.offset = c.between(-second, second)
+	if c.chance(0.2) {
+		m.offset = c.between(-3600*second, 3600*second)
+	}
+	m.drift = (c.rand.Float64() - 0.5) * 0.02
+	for i, row := range c.links {
+		c.links[i] = append(row, &link{from: c.machines[i], to: m})
+	}
+	c.machines = append(c.machines, m)
+	var row []*link
+	for _, to := range c.machines {
+		row = append(row, &link{from: m, to: to})
+	}
+	c.links = append(c.links, row)
+	return m
 }
 
 // start begins a new process on the machine, through the same recovery as in
@@ -36,13 +65,9 @@ func (m *machine) start() {
 	p := newProc(m)
 	m.proc = p
 	c.trace("n%d starts, incarnation %d", m.id, m.incarnation)
-	for _, ls := range m.logs.replicas() {
-		if isTombstone(&ls) {
-			continue
-		}
-		if r := p.openReplica(ls); r != nil {
-			p.shard.Add(r)
-		}
+	p.guard(p.open)
+	if p.dead {
+		return
 	}
 	p.catalogDirty = true
 	for _, l := range c.links[m.id-1] {
@@ -54,6 +79,28 @@ func (m *machine) start() {
 	p.wake()
 }
 
+// open brings the replicas back.
+func (p *proc) open() {
+	m := p.m
+	if err := m.logs.open(); err != nil {
+		p.fail(err)
+		return
+	}
+	for _, ls := range m.logs.replicas() {
+		if isTombstone(&ls) {
+			continue
+		}
+		r, err := p.openReplica(ls)
+		if err != nil {
+			p.fail(err)
+			return
+		}
+		if r != nil {
+			p.shard.Add(r)
+		}
+	}
+}
+
 // kill ends the process in the middle of whatever it does. The state store
 // keeps a seeded prefix of what is not flushed; the batch under way to the log
 // may be there or not.
@@ -63,13 +110,19 @@ func (m *machine) kill() {
 	}
 	c := m.c
 	c.trace("n%d dies", m.id)
+	c.stats.Kills++
 	p := m.proc
+	p.noteDeath()
 	p.dead, m.proc, m.paused, m.inbox = true, nil, false, nil
 	for _, s := range c.sessions {
 		s.gatewayDied(p)
 	}
-	if err := m.logs.crash(c.rand); err != nil {
+	torn, err := m.logs.crash(c.dice)
+	if err != nil {
 		c.violate("n%d: log: %v", m.id, err)
+	}
+	if torn {
+		c.met(eventTornTail)
 	}
 	m.states.Crash(c.rand)
 	for _, other := range c.machines {
@@ -100,50 +153,57 @@ func (m *machine) resume() {
 	p := m.proc
 	for _, f := range inbox {
 		if !p.dead {
-			f()
+			p.guard(f)
 		}
 	}
 }
 
-// openReplica opens a replica from what the disks hold.
-func (p *proc) openReplica(ls logstore.State) *partition.Replica {
+// openReplica opens a replica from what the disks hold. It returns an error
+// if they cannot be read; then nothing is changed.
+func (p *proc) openReplica(ls logstore.State) (*partition.Replica, error) {
 	m, c := p.m, p.c
-	b, ok, err := m.states.Get(keys.StateKey(ls.Partition), nil)
+	b, ok, err := p.base().Get(keys.StateKey(ls.Partition), nil)
 	if err != nil {
-		c.violate("n%d: read state: %v", m.id, err)
-		return nil
+		return nil, err
 	}
 	rec := partition.Recovered{Log: ls}
 	if ok {
 		if rec.State, err = partition.DecodeState(b); err != nil {
 			c.violate("n%d p%d: %v", m.id, ls.Partition, err)
-			return nil
+			return nil, nil
 		}
 	}
 	c.trace("n%d p%d opens: applied %d, log %d..%d, %+v", m.id, ls.Partition, rec.State.Index, ls.First, ls.Last, ls.HardState)
 	if rec.State.Index < ls.Mark.Index {
 		c.violate("n%d p%d: state stands at %d, the log begins after %d", m.id, ls.Partition, rec.State.Index, ls.Mark.Index)
-		return nil
+		return nil, nil
 	}
 	if c.opts.Bug != BugNoReconcile {
-		if up := partition.Reconcile(&rec.State, &rec.Log, logReader{m.logs, ls.Partition}.Term); up != nil {
+		if up := partition.Reconcile(&rec.State, &rec.Log, m.logs.reader(ls.Partition).Term); up != nil {
 			c.trace("n%d p%d: the log starts anew at %d", m.id, ls.Partition, rec.State.Index)
 			c.stats.Reconciled++
+			c.met(eventReconcile)
 			if err := m.logs.write([]logstore.Update{*up}); err != nil {
 				c.violate("n%d: log: %v", m.id, err)
-				return nil
+				return nil, nil
 			}
 		}
 	}
-	return p.newReplica(rec)
+	if rec.Log.HardState.Commit > rec.State.Index {
+		c.met(eventStateBehind)
+	}
+	return p.newReplica(rec), nil
 }
+
+// base is the state store as the process reads it.
+func (p *proc) base() state.Reader { return faultyReader{p.m.states, p} }
 
 func (p *proc) newReplica(rec partition.Recovered) *partition.Replica {
 	r, err := partition.New(partition.Config{
 		Partition: rec.Log.Partition, Replica: rec.Log.Replica, Node: p.m.id,
-		Log: logReader{p.m.logs, rec.Log.Partition}, Base: p.m.states, Evaluator: p.evaluator,
-		Logger: slog.New(slog.DiscardHandler), Rand: p.c.rand.Uint64, ReadOnly: func() string { return "" },
-		ElectionTicks: p.c.opts.ElectionTicks,
+		Log: faultyLog{p.m.logs.reader(rec.Log.Partition), p}, Base: p.base(), Evaluator: p.evaluator,
+		Logger: slog.New(slog.DiscardHandler), Rand: p.c.rand.Uint64, ReadOnly: func() string { return p.m.disk.full },
+		ElectionTicks: p.c.opts.ElectionTicks, QueueTicks: requestTicks,
 	}, rec)
 	if err != nil {
 		p.c.violate("n%d p%d: %v", p.m.id, rec.Log.Partition, err)
@@ -164,10 +224,20 @@ func newProc(m *machine) *proc {
 		wallAt: base.Stamp(epoch + m.c.now + m.offset),
 		heard:  map[base.NodeID]*heard{}, settled: map[base.PartitionID]bool{},
 		creating: map[base.PartitionID]base.ReplicaID{}, imports: map[uint64]*pendingImport{},
+		sentTo: map[base.ReplicaID]int{}, joint: map[base.PartitionID]bool{},
+		outStreams: map[uint64]*outStream{}, inStreams: map[uint64]*inStream{},
 		evaluator: m.c.newEvaluator(),
 		digested:  map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
 	}
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
 	return p
+}
+
+// setDrift changes the pace of the machine's clock from now on.
+func (m *machine) setDrift(drift float64) {
+	if p := m.proc; p != nil {
+		p.wallAt, p.startedAt = p.now(), m.c.now
+	}
+	m.drift = drift
 }

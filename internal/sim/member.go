@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -24,7 +23,8 @@ const (
 
 // report is what a node says of itself.
 type report struct {
-	leads []leadReport
+	leads   []leadReport
+	problem string
 }
 
 type leadReport struct {
@@ -54,7 +54,7 @@ func (p *proc) hear(id base.NodeID) *heard {
 }
 
 func (p *proc) report() {
-	var r report
+	r := report{problem: p.m.disk.full}
 	for _, rep := range p.shard.Replicas() {
 		if !rep.Leads() {
 			continue
@@ -71,7 +71,7 @@ func (p *proc) report() {
 	from := p.m.id
 	for _, m := range p.c.machines {
 		if m.id != from && m.joined {
-			p.c.scatter(p, m.id, func(q *proc) {
+			p.c.scatter(p, m.id, laneControl, func(q *proc) {
 				h := q.hear(from)
 				h.report, h.at = r, q.c.now
 				for _, l := range r.leads {
@@ -86,6 +86,12 @@ func (p *proc) replicaChanged(r *partition.Replica) {
 	leader, term := r.Leader()
 	if r.Leads() {
 		p.c.noteLeader(r.Partition(), term, p.m.id)
+		if p.point(pointElected) {
+			return
+		}
+	}
+	if p.noteConf(r); p.dead {
+		return
 	}
 	p.router.SetLeader(r.Partition(), leader, term)
 	delete(p.settled, r.Partition())
@@ -98,7 +104,9 @@ func (p *proc) afterTurn() {
 		at := [2]uint64{r.State().Round, r.State().RoundTerm}
 		if p.catalogDirty || at != p.catalogRound {
 			p.catalogDirty, p.catalogRound = false, at
-			p.loadCatalog(r)
+			if p.loadCatalog(r); p.point(pointCatalogRead) {
+				return
+			}
 		}
 	}
 	if p.reportSoon {
@@ -110,7 +118,11 @@ func (p *proc) afterTurn() {
 func (p *proc) loadCatalog(r *partition.Replica) {
 	v, err := catalog.Load(r.Overlay())
 	if err != nil {
-		p.c.violate("n%d: %v", p.m.id, err)
+		if planned(err) {
+			p.fail(err)
+		} else {
+			p.c.violate("n%d: %v", p.m.id, err)
+		}
 		return
 	}
 	p.view, p.settled = v, map[base.PartitionID]bool{}
@@ -169,7 +181,7 @@ func (p *proc) createReplica(id base.PartitionID, replica base.ReplicaID) {
 	p.creating[id] = replica
 	ups = append(ups, logstore.Update{Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{}})
 	p.enqueueLog(logWrite{updates: ups, done: func() {
-		if p.point("replica created", 0.05) {
+		if p.point(pointReplicaLogged) {
 			return
 		}
 		delete(p.creating, id)
@@ -177,6 +189,7 @@ func (p *proc) createReplica(id base.PartitionID, replica base.ReplicaID) {
 		if r != nil {
 			p.c.trace("n%d p%d replica %d created", p.m.id, id, replica)
 			p.shard.Add(r)
+			p.point(pointReplicaOpen)
 		}
 	}})
 }
@@ -192,7 +205,7 @@ func (p *proc) removeReplica(r *partition.Replica) {
 		Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{Vote: tombstoneVote},
 	}
 	p.enqueueLog(logWrite{updates: []logstore.Update{up}, done: func() {
-		if p.point("replica removed, its state not", 0.2) {
+		if p.point(pointTombstone) {
 			return
 		}
 		delete(p.creating, id)
@@ -205,6 +218,7 @@ func (p *proc) removeReplica(r *partition.Replica) {
 			p.c.violate("n%d: %v", p.m.id, err)
 		}
 		p.catalogDirty = true
+		p.point(pointRemoved)
 	}})
 }
 
@@ -242,7 +256,7 @@ func (p *proc) reconcile() {
 			if r.ProposeConf(step.Changes, step.Joint, step.Joined) {
 				p.c.trace("n%d p%d changes %d members, joint %v", p.m.id, id, len(step.Changes), step.Joint)
 				p.c.stats.ConfChanges++
-				p.after(p.c.skewed(micro, 20*milli), func() { p.point("members change", 0.1) })
+				p.after(p.c.skewed(micro, 20*milli), func() { p.point(pointConfProposed) })
 			}
 			p.shard.Touch(r)
 		}
@@ -263,7 +277,7 @@ func (p *proc) health(id base.NodeID) placement.Health {
 	switch silent := p.c.now - since; {
 	case silent > p.c.opts.DeadAfter:
 		return placement.Dead
-	case h == nil || !h.up || silent > suspectAfter:
+	case h == nil || !h.up || silent > suspectAfter || h.report.problem != "":
 		return placement.Suspect
 	}
 	return placement.Alive
@@ -296,7 +310,16 @@ func (p *proc) place() {
 		}
 		p.placing++
 		p.c.trace("n%d places p%d: %s, preferred n%d", p.m.id, change.ID, change.Reason, change.Preferred)
-		p.submitCatalog(catalog.CmdPlace, b, func([]byte, bool) { p.placing-- })
+		p.submitCatalog(catalog.CmdPlace, b, func(_ []byte, ok bool) {
+			p.placing--
+			if ok {
+				p.c.met(eventReplicaMoved)
+				p.point(pointPlaced)
+			}
+		})
+		if p.point(pointPlaceAsked) {
+			return
+		}
 	}
 }
 
@@ -321,70 +344,4 @@ func (p *proc) submitCatalog(cmd string, arg []byte, done func([]byte, bool)) {
 		Partition: base.Catalog, Flags: partition.Write, Proto: 2,
 		Args: [][]byte{[]byte(cmd), arg}, Sink: &catalogSink{p: p, done: done},
 	}})
-}
-
-// join asks a live node for an id, until there is one, and starts the machine
-// as a new member.
-func (c *cluster) join(m *machine) {
-	again := func() { c.after(300*milli, func() { c.join(m) }) }
-	var via *machine
-	for _, other := range c.machines {
-		if other.proc != nil && other.joined && !other.paused {
-			via = other
-			break
-		}
-	}
-	if via == nil || m.joined {
-		if !m.joined {
-			again()
-		}
-		return
-	}
-	arg, _ := json.Marshal(catalog.Node{Token: fmt.Sprint("token ", m.id), Peer: fmt.Sprint("peer ", m.id), Version: "sim"})
-	p, answered := via.proc, false
-	p.do(func() {
-		p.submitCatalog(catalog.CmdJoin, arg, func(reply []byte, ok bool) {
-			answered = true
-			var r catalog.JoinReply
-			if !ok || json.Unmarshal(reply, &r) != nil {
-				again()
-				return
-			}
-			p.catalogDirty = true
-			c.admit(m, &r)
-		})
-	})
-	c.after(10*second, func() { // the node that was asked may have died
-		if !answered && !m.joined {
-			again()
-		}
-	})
-}
-
-// admit starts a machine that got an id.
-func (c *cluster) admit(m *machine, r *catalog.JoinReply) {
-	if m.joined {
-		return
-	}
-	if r.Node.ID != m.id {
-		c.violate("machine %d was admitted as node %d", m.id, r.Node.ID)
-		return
-	}
-	up := logstore.Update{Partition: base.Catalog, Replica: r.Catalog, HardState: &logstore.HardState{}}
-	if err := m.logs.write([]logstore.Update{up}); err != nil {
-		c.violate("n%d: log: %v", m.id, err)
-		return
-	}
-	m.joined = true
-	c.trace("n%d joined", m.id)
-	if int(m.id) < len(c.machines) { // one after the other: ids are given in order
-		c.after(c.between(milli, 2*second), func() { c.join(c.machines[m.id]) })
-	}
-	m.start()
-	for _, other := range c.machines {
-		if other.joined && other != m {
-			c.dial(c.link(m.id, other.id))
-			c.dial(c.link(other.id, m.id))
-		}
-	}
 }

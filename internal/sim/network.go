@@ -4,43 +4,91 @@ import (
 	"coterie/internal/base"
 )
 
+// lane is a class of messages, as in package transport: each keeps its order
+// and may overtake the others.
+type lane uint8
+
+const (
+	laneControl lane = iota // votes, heartbeats, acknowledgements, reports
+	laneAppend              // large entries
+	laneRequest
+	laneBulk // snapshots
+	lanes
+)
+
 // link is the connection from one machine to another: as in package
 // transport it carries one direction, its receiver says PeerUp and PeerDown,
 // and its sender gets back the requests that certainly never left.
 //
-// Requests and replies keep to the connection: in order, and not at all from
-// some message on when it breaks. Raft's own messages and reports are treated
-// worse: lost, doubled, overtaken, and delivered to a later process.
+// Requests, replies and snapshots keep to the connection: in order, and not at
+// all from some message on when it breaks. Raft's own messages and reports do
+// too, or they are treated worse (Options.Harsh): lost, doubled, overtaken,
+// and delivered to a later process.
 type link struct {
 	from, to   *machine
 	epoch      uint64 // counts connections
 	up         bool   // the sender's side
 	heard      bool   // the receiver's side: PeerUp was said
 	dialing    bool
+	backoff    int64
 	sender     *proc
 	receiver   *proc
-	lastAt     int64 // arrival of the last message in order
-	blocked    bool  // a partition lies between
+	lastAt     [lanes]int64 // arrival of the last message in order
+	slow       int64        // added to each message
+	blocked    bool         // a partition lies between
 	stalled    []parcel
 	blockCount uint64
 	latest     parcel // the last request sent
 }
 
-// parcel is a message in the ordered lane.
+// parcel is a message in an ordered lane.
 type parcel struct {
 	epoch   uint64
+	lane    lane
 	request []byte // given back if it was never sent
 	deliver func(*proc)
 }
 
-func (c *cluster) link(from, to base.NodeID) *link { return c.links[from-1][to-1] }
+// weather is how the network is at the moment.
+type weather struct {
+	base, jitter             int64 // one way through it
+	slow                     int64 // while it is slow
+	loss, doubling, reorders float64
+}
+
+// climate draws what is usual in a run.
+func climate(d dice, harsh bool) weather {
+	w := one(d,
+		weather{base: 30 * micro, jitter: 2 * milli},
+		weather{base: 30 * micro, jitter: 2 * milli},
+		weather{base: 300 * micro, jitter: 5 * milli},
+		weather{base: 30 * micro, jitter: 150 * milli},
+		weather{base: 5 * milli, jitter: 60 * milli})
+	if loss := one(d, 0, 0.01, 0.05); harsh {
+		w.loss, w.doubling, w.reorders = loss, loss/2, loss
+	}
+	return w
+}
+
+// latency is one way through the network.
+func (c *cluster) latency() int64 { return c.skewed(c.net.base, c.net.jitter) + c.net.slow }
+
+func (c *cluster) link(from, to base.NodeID) *link {
+	for int(max(from, to)) > len(c.machines) { // a node that has an id, and does not know it yet
+		c.addMachine()
+	}
+	return c.links[from-1][to-1]
+}
+
+// dialBackoff bounds the pauses between attempts to connect.
+const dialBackoff = 2 * second
 
 // dial opens the connection if both processes are there, and tries again if not.
 func (c *cluster) dial(l *link) {
 	if l.dialing || l.up || l.from == l.to {
 		return
 	}
-	l.dialing = true
+	l.dialing, l.backoff = true, 20*milli
 	p := l.from.proc
 	c.after(c.skewed(200*micro, 20*milli), func() { c.tryDial(l, p) })
 }
@@ -53,14 +101,15 @@ func (c *cluster) tryDial(l *link, p *proc) {
 	q, back := l.to.proc, c.link(l.to.id, l.from.id)
 	if q == nil || !l.to.joined || l.from.paused || l.to.paused || l.blocked || back.blocked {
 		l.dialing = true
-		c.after(c.between(20*milli, 150*milli), func() { c.tryDial(l, p) })
+		c.after(c.between(l.backoff/2, l.backoff*3/2), func() { c.tryDial(l, p) })
+		l.backoff = min(l.backoff*2, dialBackoff)
 		return
 	}
 	if l.heard { // the receiver had not noticed the end of the last one
 		c.hangUp(l)
 	}
 	l.epoch++
-	l.up, l.heard, l.sender, l.receiver, l.lastAt = true, true, p, q, c.now
+	l.up, l.heard, l.sender, l.receiver, l.lastAt = true, true, p, q, [lanes]int64{}
 	epoch := l.epoch
 	c.trace("n%d -> n%d connected, %d", l.from.id, l.to.id, epoch)
 	q.do(func() {
@@ -69,7 +118,8 @@ func (c *cluster) tryDial(l *link, p *proc) {
 		}
 	})
 	if r := c.link(l.to.id, l.from.id); !r.up {
-		c.dial(r) // a peer that appears is dialed at once
+		r.dialing = false // a peer that appears is dialed at once
+		c.dial(r)
 	}
 }
 
@@ -107,13 +157,15 @@ func (c *cluster) drop(l *link) {
 	for _, x := range unsent {
 		if x.request != nil {
 			to, msg := l.to.id, x.request
+			c.met(eventGivenBack)
 			p.do(func() { p.undelivered(to, msg) })
 		}
 	}
 	p.do(func() { c.dial(l) })
 }
 
-// breakLink ends a connection: each side notices in its own time.
+// breakLink ends a connection: each side notices in its own time, and what is
+// under way meanwhile arrives.
 func (c *cluster) breakLink(l *link, fast bool) {
 	epoch := l.epoch
 	lo, hi := 50*micro, 5*milli
@@ -160,14 +212,14 @@ func (c *cluster) unblock(l *link) {
 	}
 }
 
-// post sends a message in the ordered lane. It is false if there is no
-// connection: then it was certainly not sent.
-func (c *cluster) post(from *proc, to base.NodeID, request []byte, deliver func(*proc)) bool {
+// post sends a message in order. It is false if there is no connection: then
+// it was certainly not sent.
+func (c *cluster) post(from *proc, to base.NodeID, in lane, request []byte, deliver func(*proc)) bool {
 	l := c.link(from.m.id, to)
 	if !l.up || l.sender != from {
 		return false
 	}
-	x := parcel{epoch: l.epoch, request: request, deliver: deliver}
+	x := parcel{epoch: l.epoch, lane: in, request: request, deliver: deliver}
 	if request != nil {
 		l.latest = x
 	}
@@ -180,11 +232,11 @@ func (c *cluster) ordered(l *link, x parcel) {
 		l.stalled = append(l.stalled, x)
 		return
 	}
-	at := c.now + c.latency()
-	if c.opts.Bug != BugReorderedRequests {
-		at = max(at, l.lastAt)
+	at := c.now + c.latency() + l.slow
+	if c.opts.Bug != BugReorderedRequests || x.lane != laneRequest {
+		at = max(at, l.lastAt[x.lane])
 	}
-	l.lastAt = at
+	l.lastAt[x.lane] = at
 	c.after(at-c.now, func() { c.arrive(l, x) })
 }
 
@@ -200,18 +252,23 @@ func (c *cluster) arrive(l *link, x parcel) {
 	q.do(func() { x.deliver(q) })
 }
 
-// scatter sends a message that may be lost, doubled or overtaken.
-func (c *cluster) scatter(from *proc, to base.NodeID, deliver func(*proc)) {
+// scatter sends a message of Raft, or one that nobody misses: in order as
+// everything else, or if the run is harsh lost, doubled or overtaken.
+func (c *cluster) scatter(from *proc, to base.NodeID, in lane, deliver func(*proc)) {
+	if !c.opts.Harsh {
+		c.post(from, to, in, nil, deliver)
+		return
+	}
 	l := c.link(from.m.id, to)
 	copies := 1
-	if c.chance(c.lossy) {
+	if c.net.loss > 0 && c.chance(c.net.loss) {
 		copies = 0
-	} else if c.chance(c.lossy / 2) {
+	} else if c.net.doubling > 0 && c.chance(c.net.doubling) {
 		copies = 2
 	}
 	for range copies {
-		delay := c.latency()
-		if c.chance(c.lossy) {
+		delay := c.latency() + l.slow
+		if c.net.reorders > 0 && c.chance(c.net.reorders) {
 			delay += c.skewed(0, second)
 		}
 		c.after(delay, func() {
@@ -221,6 +278,3 @@ func (c *cluster) scatter(from *proc, to base.NodeID, deliver func(*proc)) {
 		})
 	}
 }
-
-// latency is one way through the network.
-func (c *cluster) latency() int64 { return c.skewed(30*micro, 2*milli) + c.slowNet }

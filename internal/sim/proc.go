@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -48,6 +49,8 @@ type proc struct {
 	moveBusy   bool
 	flushing   bool
 	imports    map[uint64]*pendingImport
+	outStreams map[uint64]*outStream
+	inStreams  map[uint64]*inStream
 	tokens     uint64
 	installing map[base.PartitionID]bool
 
@@ -60,6 +63,9 @@ type proc struct {
 	catalogRound [2]uint64
 	reportSoon   bool
 	placing      int
+
+	sentTo map[base.ReplicaID]int // snapshots
+	joint  map[base.PartitionID]bool
 
 	digested map[base.PartitionID]uint64 // applied index of the last digest
 }
@@ -84,7 +90,7 @@ func (p *proc) do(f func()) {
 	case p.m.paused:
 		p.m.inbox = append(p.m.inbox, f)
 	default:
-		f()
+		p.guard(f)
 		p.wake()
 	}
 }
@@ -100,7 +106,7 @@ func (p *proc) now() base.Stamp {
 
 // wake plans a turn, a moment later: what comes meanwhile shares it.
 func (p *proc) wake() {
-	if !p.planned {
+	if !p.planned && !p.dead {
 		p.planned = true
 		p.c.after(p.c.between(5*micro, 60*micro), func() { p.turnDue() })
 	}
@@ -115,7 +121,7 @@ func (p *proc) turnDue() {
 		return
 	}
 	p.planned = false
-	p.turn()
+	p.guard(p.turn)
 }
 
 // turn is the node's: shard and router do what has come up, and it is carried
@@ -123,12 +129,24 @@ func (p *proc) turnDue() {
 func (p *proc) turn() {
 	for range 4 {
 		p.carryRouted()
-		out, wake := p.shard.Turn(p.now())
-		if out.Fatal != nil {
-			p.c.violate("n%d: %v", p.m.id, out.Fatal)
+		if p.point(pointApplyBefore) {
 			return
 		}
-		p.carryOut(out)
+		out, wake := p.shard.Turn(p.now())
+		if out.Fatal != nil {
+			if planned(out.Fatal) {
+				p.fail(out.Fatal)
+			} else {
+				p.c.violate("n%d: %v", p.m.id, out.Fatal)
+			}
+			return
+		}
+		if p.point(pointApplyAfter) {
+			return
+		}
+		if p.carryOut(out); p.dead {
+			return
+		}
 		p.shard.Done()
 		if wake != 0 {
 			p.after(max(int64(wake)-int64(p.now()), 1), func() {})
@@ -139,18 +157,19 @@ func (p *proc) turn() {
 		}
 	}
 	p.afterTurn()
-	p.c.digest(p)
+	if !p.dead && p.m.readFault() == nil {
+		p.c.digest(p)
+	}
 }
 
 func (p *proc) carryOut(out *partition.Output) {
 	if len(out.Appends) > 0 {
-		p.writeLog(out.Appends)
-	}
-	mute := p.shard.HungDisk()
-	for i := range out.Messages {
-		if !mute {
-			p.sendRaft(&out.Messages[i])
+		if p.writeLog(out.Appends); p.point(pointAppendQueued) {
+			return
 		}
+	}
+	if len(out.Messages) > 0 && !p.shard.HungDisk() && p.sendAll(out.Messages) {
+		return
 	}
 	for i := range out.Snapshots {
 		p.sendSnapshot(&out.Snapshots[i])
@@ -165,12 +184,38 @@ func (p *proc) carryOut(out *partition.Output) {
 	for _, r := range out.Changed {
 		p.replicaChanged(r)
 	}
-	replies := map[base.NodeID][]byte{}
-	for _, req := range out.Finished {
+	p.finish(out.Finished)
+}
+
+// sendAll sends a turn's messages of Raft, unless the process dies over it.
+func (p *proc) sendAll(ms []partition.Message) (died bool) {
+	if p.point(pointSendBefore) {
+		return true
+	}
+	for i := range ms {
+		if i > 0 && p.point(pointSendBetween) {
+			return true
+		}
+		p.sendRaft(&ms[i])
+	}
+	return p.point(pointSendAfter)
+}
+
+// finish answers what the shard has finished.
+func (p *proc) finish(reqs []*partition.Request) {
+	if len(reqs) == 0 {
+		return
+	}
+	var replies map[base.NodeID][]byte
+	for _, req := range reqs {
 		s, remote := req.Sink.(*remoteSink)
 		if !remote {
+			p.noteRefusal(req)
 			p.router.Returned(req)
 			continue
+		}
+		if replies == nil {
+			replies = map[base.NodeID][]byte{}
 		}
 		replies[s.node] = wire.AppendReply(replies[s.node], &wire.ReplyItem{
 			Sequence: req.Origin.Sequence, Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
@@ -178,7 +223,10 @@ func (p *proc) carryOut(out *partition.Output) {
 	}
 	for _, to := range slices.Sorted(maps.Keys(replies)) {
 		from, msg := p.m.id, replies[to]
-		p.c.post(p, to, nil, func(q *proc) { q.receiveReplies(from, msg) })
+		p.c.post(p, to, laneRequest, nil, func(q *proc) { q.receiveReplies(from, msg) })
+	}
+	if len(replies) > 0 {
+		p.point(pointRepliesSent)
 	}
 }
 
@@ -187,8 +235,15 @@ func (p *proc) carryRouted() {
 	for _, req := range r.Abandoned {
 		p.shard.Abandon(req)
 	}
+	if len(r.Local)+len(r.Forwards)+len(r.Complete) == 0 {
+		r.Reset()
+		return
+	}
 	local := slices.Clone(r.Local)
-	requests := map[base.NodeID][]byte{}
+	var requests map[base.NodeID][]byte
+	if len(r.Forwards) > 0 {
+		requests = map[base.NodeID][]byte{}
+	}
 	for _, f := range r.Forwards {
 		req := f.Request
 		requests[f.Node] = wire.AppendRequest(requests[f.Node], &wire.RequestItem{
@@ -197,7 +252,7 @@ func (p *proc) carryRouted() {
 		})
 	}
 	for _, req := range r.Complete {
-		req.Sink.Complete(req)
+		p.complete(req)
 	}
 	r.Reset()
 	for _, req := range local {
@@ -206,11 +261,29 @@ func (p *proc) carryRouted() {
 	for _, to := range slices.Sorted(maps.Keys(requests)) {
 		from, msg := p.m.id, requests[to]
 		p.c.trace("n%d -> n%d requests, %d bytes", from, to, len(msg))
-		if !p.c.post(p, to, msg, func(q *proc) { q.receiveRequests(from, msg) }) {
+		if !p.c.post(p, to, laneRequest, msg, func(q *proc) { q.receiveRequests(from, msg) }) {
 			p.do(func() { p.undelivered(to, msg) })
 		}
 	}
+	if len(requests) > 0 {
+		p.point(pointRequestsSent)
+	}
 }
+
+// complete answers a client. What a full disk or a long queue refused was
+// certainly not run, and the client can tell by the answer.
+func (p *proc) complete(req *partition.Request) {
+	if req.Status == partition.Done && (bytes.HasPrefix(req.Reply, misconf) || bytes.HasPrefix(req.Reply, tryAgain)) {
+		p.c.met(eventReadOnly)
+		req.Status = partition.NotRun
+	}
+	if req.Status == partition.Unknown {
+		p.c.met(eventUnknown)
+	}
+	req.Sink.Complete(req)
+}
+
+var misconf, tryAgain = []byte("-MISCONF "), []byte("-TRYAGAIN ")
 
 // remoteSink marks requests of another gateway.
 type remoteSink struct{ node base.NodeID }
@@ -247,6 +320,9 @@ func (p *proc) receiveReplies(from base.NodeID, msg []byte) {
 		if ok, err = rd.Next(&it); !ok {
 			break
 		}
+		if partition.Status(it.Status) == partition.NotRun {
+			p.c.met(eventResent)
+		}
 		p.router.Reply(from, it.Sequence, partition.Status(it.Status), it.Leader, it.Term, bytes.Clone(it.Reply))
 	}
 	if err != nil {
@@ -269,12 +345,19 @@ func (p *proc) undelivered(to base.NodeID, msg []byte) {
 
 func (p *proc) sendRaft(m *partition.Message) {
 	msg := wire.AppendRaft(nil, m.Partition, m.From, m.To, m.Raft)
-	from := p.m.id
+	from, in := p.m.id, laneControl
 	r := m.Raft
+	if len(msg) > largeAppend {
+		in = laneAppend
+	}
 	p.c.trace("n%d -> n%d p%d %v t%d %d/%d c%d e%d %v", from, m.Node, m.Partition, r.GetType(), r.GetTerm(),
 		r.GetLogTerm(), r.GetIndex(), r.GetCommit(), len(r.GetEntries()), r.GetReject())
-	p.c.scatter(p, m.Node, func(q *proc) { q.receiveRaft(from, msg) })
+	p.c.scatter(p, m.Node, in, func(q *proc) { q.receiveRaft(from, msg) })
 }
+
+// largeAppend is the size from which a Raft message travels in the lower
+// lane. Smaller than in production, since everything is. Bytes.
+const largeAppend = 1 << 10
 
 func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
 	rd, err := wire.ReadRaft(bytes.Clone(msg))
@@ -283,6 +366,9 @@ func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
 		var ok bool
 		if ok, err = rd.Next(&it); !ok {
 			break
+		}
+		if r := p.shard.Replica(it.Partition); r == nil || r.ID() != it.To {
+			p.c.met(eventRemovedAnswers)
 		}
 		p.shard.Step(it.Partition, it.From, it.To, from, it.Msg)
 	}
@@ -357,36 +443,70 @@ func (p *proc) writeMore() {
 		p.c.violate("n%d: write the log: %v", p.m.id, err)
 		return
 	}
-	delay, voted := int64(1), false
-	for i := range ups {
-		l := p.m.logs.mem[ups[i].Partition]
-		voted = voted || l != nil && ups[i].HardState != nil && ups[i].HardState.Vote != l.hard.Vote
+	voted := p.votes(ups)
+	if !durable {
+		p.after(1, func() { p.reportLog(batch, voted) })
+		return
 	}
-	if durable {
-		delay = p.c.skewed(60*micro, 5*milli) + p.m.slowDisk
-	}
-	p.after(delay, func() {
-		if durable {
-			if err := p.m.logs.finish(); err != nil {
-				p.c.violate("n%d: write the log: %v", p.m.id, err)
-				return
-			}
-		}
-		if p.point("log written, not reported", 0.0003) {
+	written := p.c.skewed(30*micro, milli)
+	p.after(written, func() {
+		if p.point(pointAppendWritten) {
 			return
 		}
-		p.logBusy = false
-		for _, w := range batch {
-			p.shard.Appended(w.appends)
-			if w.done != nil {
-				w.done()
-			}
-		}
-		if voted {
-			p.after(p.c.skewed(100*micro, 20*milli), func() { p.point("vote sent", 0.03) })
-		}
-		p.writeMore()
+		p.syncLog(batch, voted)
 	})
+}
+
+// syncLog is the fsync of a batch. One that fails stops the node.
+func (p *proc) syncLog(batch []logWrite, voted bool) {
+	p.after(p.m.access(p.c.skewed(30*micro, 4*milli)), func() {
+		if until := p.m.disk.hungUntil; until > p.c.now { // it hangs since
+			p.syncLog(batch, voted)
+			return
+		}
+		if p.m.disk.failSync || p.m.disk.noSpace {
+			p.m.disk.failSync = false
+			p.fail(fmt.Errorf("write the log: %w", errPlanned))
+			return
+		}
+		if err := p.m.logs.finish(); err != nil {
+			p.c.violate("n%d: write the log: %v", p.m.id, err)
+			return
+		}
+		p.reportLog(batch, voted)
+	})
+}
+
+// votes says whether updates hold a new vote.
+func (p *proc) votes(ups []logstore.Update) bool {
+	for i := range ups {
+		l, ok := p.m.logs.state(ups[i].Partition)
+		if h := ups[i].HardState; ok && h != nil && h.Vote != 0 && h.Vote != l.HardState.Vote {
+			return true
+		}
+	}
+	return false
+}
+
+// reportLog tells the shard that a batch is in the log.
+func (p *proc) reportLog(batch []logWrite, voted bool) {
+	if p.point(pointAppendSynced) {
+		return
+	}
+	p.logBusy = false
+	for _, w := range batch {
+		p.shard.Appended(w.appends)
+		if w.done != nil {
+			w.done()
+		}
+	}
+	if p.point(pointAppendReported) {
+		return
+	}
+	if voted {
+		p.after(p.c.skewed(100*micro, 20*milli), func() { p.point(pointVoteSynced) })
+	}
+	p.writeMore()
 }
 
 func (p *proc) enqueueMove(j moveJob) {
@@ -402,7 +522,7 @@ func (p *proc) moveMore() {
 	j := p.moveQueue[0]
 	p.moveQueue = p.moveQueue[1:]
 	p.moveBusy = true
-	delay := p.c.skewed(100*micro, 20*milli) + p.m.slowDisk
+	delay := p.m.access(p.c.skewed(100*micro, 20*milli))
 	if j.move != nil && p.c.opts.Bug == BugTornState {
 		p.commitRecord(j.move) // first where the state stands, later the state
 		delay += 20 * milli
@@ -412,8 +532,10 @@ func (p *proc) moveMore() {
 		if j.flush {
 			p.flushState()
 		} else {
-			p.commitMove(j.move)
-			if p.point("moved down, not reported", 0.002) {
+			if p.point(pointMoveBefore) {
+				return
+			}
+			if p.commitMove(j.move); p.dead || p.point(pointMoveAfter) {
 				return
 			}
 			p.after(p.c.between(1, milli), func() { p.shard.Moved(j.move.Replica, &j.move.State) })
@@ -454,6 +576,14 @@ func (p *proc) commitMove(m *partition.MoveDown) {
 
 // flushState makes the state durable and cuts the logs by what is.
 func (p *proc) flushState() {
+	if p.point(pointFlushBefore) {
+		return
+	}
+	if p.m.disk.failSync || p.m.disk.noSpace {
+		p.m.disk.failSync = false
+		p.fail(fmt.Errorf("flush the state store: %w", errPlanned))
+		return
+	}
 	durable := map[base.PartitionID]uint64{}
 	err := p.m.states.Flush(context.Background())
 	for _, r := range p.shard.Replicas() {
@@ -467,7 +597,7 @@ func (p *proc) flushState() {
 		}
 		durable[r.Partition()] = s.Index
 	}
-	if p.point("flushed, log not cut", 0.005) {
+	if p.point(pointFlushAfter) {
 		return
 	}
 	p.after(p.c.between(1, milli), func() {
@@ -479,7 +609,8 @@ func (p *proc) flushState() {
 func (p *proc) truncate(durable func(base.PartitionID) uint64) {
 	if ups := p.shard.Truncate(durable, p.c.opts.KeepEntries); len(ups) > 0 {
 		p.c.stats.Truncations += len(ups)
-		p.enqueueLog(logWrite{updates: ups, done: func() { p.point("log cut", 0.005) }})
+		p.noteCut(ups)
+		p.enqueueLog(logWrite{updates: ups, done: func() { p.point(pointLogCut) }})
 	}
 }
 
@@ -502,6 +633,7 @@ func (p *proc) housekeep() {
 // gets one for many.
 func (p *proc) tick() {
 	p.ticks++
+	p.stepAside()
 	p.shard.Tick()
 	p.router.Tick()
 	p.reconcile()
@@ -515,6 +647,22 @@ func (p *proc) tick() {
 		p.housekeep()
 	}
 	p.after(int64(float64(tick)/(1+p.m.drift)), p.tick)
+}
+
+// stepAside hands over what is led here while the disk is full, as
+// watchSelf of package node.
+func (p *proc) stepAside() {
+	if p.m.disk.full == "" || p.ticks%reportTicks != 0 {
+		return
+	}
+	for _, r := range p.shard.Replicas() {
+		for _, h := range sortedKeys(p.heard) {
+			if r.Leads() && p.alive(h) && r.Transfer(h) {
+				p.shard.Touch(r)
+				break
+			}
+		}
+	}
 }
 
 // raftHead decodes the message that announces a snapshot.

@@ -5,7 +5,32 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"runtime/debug"
+
+	"github.com/cespare/xxhash/v2"
 )
+
+// dice is a stream of chance. Whatever should stay as it is when something
+// else is left out of a run has its own.
+type dice struct{ rand *rand.Rand }
+
+func newDice(seed uint64, name string) dice {
+	return dice{rand.New(rand.NewPCG(seed, xxhash.Sum64String(name)))}
+}
+
+// between draws a time from lo to hi.
+func (d dice) between(lo, hi int64) int64 { return lo + d.rand.Int64N(hi-lo+1) }
+
+// chance is true with probability p.
+func (d dice) chance(p float64) bool { return d.rand.Float64() < p }
+
+// skewed draws a time from lo to hi, mostly near lo.
+func (d dice) skewed(lo, hi int64) int64 {
+	f := d.rand.Float64()
+	return lo + int64(float64(hi-lo)*f*f*f*f)
+}
+
+// one picks one of several.
+func one[T any](d dice, from ...T) T { return from[d.rand.IntN(len(from))] }
 
 // seededReader gives bytes of a seeded source.
 type seededReader struct{ r *rand.Rand }

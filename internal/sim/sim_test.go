@@ -49,7 +49,7 @@ func TestSeeds(t *testing.T) {
 		}
 		r := Run(o)
 		reportTo(t, r)
-		add(&total, &r.Stats)
+		total.Add(&r.Stats)
 		if testing.Verbose() && n > 0 && n < 20 {
 			t.Logf("seed %d: %d nodes, %d partitions, %d events, %v virtual: %+v", o.Seed, r.Options.Nodes, r.Options.Partitions, r.Events, r.Virtual, r.Stats)
 		}
@@ -58,31 +58,6 @@ func TestSeeds(t *testing.T) {
 	if n == 0 && (total.Kills == 0 || total.Snapshots == 0 || total.Truncations == 0 || total.Unknown == 0 || total.Digests == 0) {
 		t.Errorf("the faults do not reach what they should: %+v", total)
 	}
-}
-
-func add(sum, s *Stats) {
-	sum.Ops += s.Ops
-	sum.NotRun += s.NotRun
-	sum.Unknown += s.Unknown
-	sum.Cut += s.Cut
-	sum.Points += s.Points
-	sum.Kills += s.Kills
-	sum.Pauses += s.Pauses
-	sum.Splits += s.Splits
-	sum.PowerLosses += s.PowerLosses
-	sum.Moves += s.Moves
-	sum.Truncations += s.Truncations
-	sum.Snapshots += s.Snapshots
-	sum.Installed += s.Installed
-	sum.Reconciled += s.Reconciled
-	sum.Transfers += s.Transfers
-	sum.ConfChanges += s.ConfChanges
-	sum.Removed += s.Removed
-	sum.Leaders += s.Leaders
-	sum.Digests += s.Digests
-	sum.Inconclusive += s.Inconclusive
-	sum.Resets += s.Resets
-	sum.Slowest = max(sum.Slowest, s.Slowest)
 }
 
 // TestSameSeedSameTrace: a seed is the whole history.

@@ -4,7 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -41,22 +41,28 @@ func (h *eventHeap) Pop() any {
 
 // world is the one place for time, chance and the trace.
 type world struct {
-	rand   *rand.Rand
+	dice
+	seed   uint64
 	now    int64
 	seq    int64
 	queue  eventHeap
 	hash   *xxhash.Digest
 	lines  int
+	line   []byte
 	out    io.Writer // readable trace; may be nil
 	broken []string  // violations
 	events int
+	recent [tailLines][]byte // the last lines
 }
+
+// tailLines is how many lines of the trace a violation comes with.
+const tailLines = 60
 
 // maxViolations bounds what one run reports.
 const maxViolations = 10
 
 func newWorld(seed uint64, trace io.Writer) *world {
-	return &world{rand: rand.New(rand.NewPCG(seed, 0x5eed)), hash: xxhash.New(), out: trace}
+	return &world{dice: newDice(seed, "world"), seed: seed, hash: xxhash.New(), out: trace}
 }
 
 // after plans f; delays of one event are counted from its time.
@@ -87,10 +93,13 @@ func (w *world) run(until int64, stop func() bool) {
 
 // trace writes a line of the history: what the run's hash is made of.
 func (w *world) trace(format string, args ...any) {
-	line := fmt.Appendf(nil, "%10d ", w.now)
+	line := fmt.Appendf(w.line[:0], "%10d ", w.now)
 	line = fmt.Appendf(line, format, args...)
 	line = append(line, '\n')
+	w.line = line
 	w.hash.Write(line) //nolint:errcheck // never fails
+	last := &w.recent[w.lines%tailLines]
+	*last = append((*last)[:0], line...)
 	w.lines++
 	if w.out != nil {
 		w.out.Write(line) //nolint:errcheck // a trace for a human
@@ -105,14 +114,14 @@ func (w *world) violate(format string, args ...any) {
 	w.trace("VIOLATION "+format, args...)
 }
 
-// between draws a time from lo to hi.
-func (w *world) between(lo, hi int64) int64 { return lo + w.rand.Int64N(hi-lo+1) }
-
-// chance is true with probability p.
-func (w *world) chance(p float64) bool { return w.rand.Float64() < p }
-
-// skewed draws a time from lo to hi, mostly near lo.
-func (w *world) skewed(lo, hi int64) int64 {
-	f := w.rand.Float64()
-	return lo + int64(float64(hi-lo)*f*f*f*f)
+// tail is the end of the trace of a run that met a violation.
+func (w *world) tail() []string {
+	if len(w.broken) == 0 {
+		return nil
+	}
+	var lines []string
+	for i := max(w.lines-tailLines, 0); i < w.lines; i++ {
+		lines = append(lines, strings.TrimSuffix(string(w.recent[i%tailLines]), "\n"))
+	}
+	return lines
 }
