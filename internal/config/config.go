@@ -59,6 +59,7 @@ type Node struct {
 	MaxRequestMemory Size
 	MaxOutputBuffer  Size
 	MaxInflightBytes Size
+	MaxReplyQueue    Size
 
 	MinFreeDisk   Size
 	CacheSize     Size

@@ -181,8 +181,11 @@ func limitOptions() []Option {
 			Doc:   "bytes of replies that wait for one slow client before its connection is closed",
 			field: func(n *Node) any { return &n.MaxOutputBuffer }},
 		{Name: "max-inflight-bytes", Group: groupLimits, Kind: Bytes, Default: "64MiB", Min: int64(MiB), Max: int64(TiB),
-			Doc:   "bytes of writes proposed by this node and not yet committed; further ones wait",
+			Doc:   "bytes of writes proposed by this node and not yet committed, and of replies not yet confirmed; further requests wait",
 			field: func(n *Node) any { return &n.MaxInflightBytes }},
+		{Name: "max-reply-queue", Group: groupLimits, Kind: Bytes, Default: "16MiB", Min: int64(MiB), Max: int64(TiB),
+			Doc:   "bytes of replies that wait to be sent to one other node; at the limit the requests of its clients wait",
+			field: func(n *Node) any { return &n.MaxReplyQueue }},
 	}
 }
 

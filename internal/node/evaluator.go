@@ -43,7 +43,7 @@ func commands() (*command.Table, error) {
 
 func newEvaluator(n *Node, table *command.Table) *evaluator {
 	return &evaluator{
-		eval:  command.NewEvaluator(table, keyspace.Limits{MaxString: int(n.cfg.MaxValueSize)}),
+		eval:  command.NewEvaluator(table, keyspace.Limits{MaxString: int(n.cfg.MaxValueSize), MaxReply: maxReply(n.cfg)}),
 		parts: map[base.PartitionID]*housekeeping{},
 	}
 }

@@ -23,6 +23,9 @@ const largeAppend = 32 << 10
 // peerOut gathers what one turn has for one peer: one message per lane.
 type peerOut struct {
 	control, appends, requests, replies []byte
+	// unsent is at least how many bytes of replies are queued for the peer, or
+	// less than its queue may hold.
+	unsent int
 }
 
 // remoteSink marks requests that another gateway sent; the loop answers them
@@ -102,6 +105,9 @@ func (n *Node) sleep(timer *time.Timer, wakeAt base.Stamp) bool {
 func (n *Node) turn() (wakeAt base.Stamp) {
 	for range 4 {
 		n.carryRouted()
+		if n.crowded {
+			n.holdBack()
+		}
 		out, wake := n.shard.Turn(n.now())
 		wakeAt = wake
 		if out.Fatal != nil {
@@ -119,6 +125,9 @@ func (n *Node) turn() (wakeAt base.Stamp) {
 	if n.completed {
 		n.completed = false
 		n.front.Flush()
+	}
+	if look := n.now() + holdMicros; n.crowded && (wakeAt == 0 || wakeAt > look) {
+		return look
 	}
 	return wakeAt
 }
@@ -266,9 +275,35 @@ func (n *Node) answerRemote(to base.NodeID, req *partition.Request) {
 		Sequence: req.Origin.Sequence, Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
 	})
 	if len(p.replies) > maxCoalesced {
-		n.send(to, transport.Request, &p.replies)
+		n.sendReplies(to, p)
 	}
 	n.recycle(req)
+}
+
+func (n *Node) sendReplies(to base.NodeID, p *peerOut) {
+	p.unsent += len(p.replies)
+	if p.unsent > int(n.cfg.MaxReplyQueue) {
+		n.crowded = true
+	}
+	n.send(to, transport.Request, &p.replies)
+}
+
+// holdMicros is how soon the loop looks again whether a gateway that is held
+// back has taken its replies.
+const holdMicros = 1000
+
+// holdBack lets the requests of gateways wait that have not taken the replies
+// to the ones before: what they ask for next would only wait in memory.
+func (n *Node) holdBack() {
+	n.crowded = false
+	limit := int(n.cfg.MaxReplyQueue)
+	for id, p := range n.peers {
+		if p.unsent > limit {
+			p.unsent = n.transport.Queued(id, transport.Request)
+			n.shard.Hold(id, p.unsent > limit)
+			n.crowded = n.crowded || p.unsent > limit
+		}
+	}
 }
 
 // recycle keeps a remote request's memory for the next one. Only the loop
@@ -288,7 +323,7 @@ func (n *Node) flushPeers() {
 		n.send(id, transport.Control, &p.control)
 		n.send(id, transport.Append, &p.appends)
 		n.sendRequests(id, p)
-		n.send(id, transport.Request, &p.replies)
+		n.sendReplies(id, p)
 	}
 	n.transport.Flush()
 	if len(n.routed.Local)+len(n.routed.Complete)+len(n.routed.Forwards) > 0 {

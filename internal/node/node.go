@@ -90,6 +90,7 @@ type Node struct {
 	routed           routing.Output
 	localBuf         []*partition.Request
 	spare            []*partition.Request
+	crowded          bool // some peer's replies may be more than its queue should hold
 	peers            map[base.NodeID]*peerOut
 	sinks            map[base.NodeID]*remoteSink
 	heard            map[base.NodeID]*heard
@@ -375,9 +376,19 @@ func (n *Node) resolve(id base.NodeID) (string, bool) {
 }
 
 func (n *Node) transportLimits() transport.Limits {
-	l := transport.DefaultLimits()
-	l.MaxMessage = max(l.MaxMessage, 2*int(n.cfg.MaxValueSize)+(4<<20))
+	c, l := n.cfg, transport.DefaultLimits()
+	l.MaxMessage = max(l.MaxMessage, 2*int(c.MaxValueSize)+(4<<20), maxReply(c)+2*maxCoalesced)
+	// What was evaluated must find room: a reply that is dropped costs its
+	// client the request timeout. Requests share the class, and come back.
+	l.QueueBytes[transport.Request] = max(l.QueueBytes[transport.Request],
+		int(c.MaxReplyQueue)+int(c.MaxInflightBytes)+2*l.MaxMessage)
 	return l
+}
+
+// maxReply bounds one reply, in bytes: a client's connection could not hold a
+// larger one.
+func maxReply(c *config.Node) int {
+	return int(min(c.MaxOutputBuffer, 256<<20))
 }
 
 // announce tells the catalog this node's addresses and version, which may

@@ -20,7 +20,8 @@ const baseMemory = 256 << 20
 // takes to stay there, in bytes: what the settings allow, with replies at
 // twice the request memory, where connections are closed.
 func memoryLimit(c *config.Node) int64 {
-	return baseMemory + int64(c.CacheSize) + 3*int64(c.WriteBackSize) + 2*int64(c.MaxRequestMemory) + 2*int64(c.MaxInflightBytes)
+	return baseMemory + int64(c.CacheSize) + 3*int64(c.WriteBackSize) + 2*int64(c.MaxRequestMemory) + 2*int64(c.MaxInflightBytes) +
+		2*int64(c.MaxReplyQueue)
 }
 
 // tune sets the runtime for a node, where the operator's GOMAXPROCS and GOGC

@@ -94,6 +94,7 @@ type Replica struct {
 	current    *round     // proposed by this leadership
 	reads      []*Request // evaluated, waiting for readID's confirmation
 	readID     uint64
+	replyBytes int      // of the round under way
 	orphans    []*round // of earlier leaderships, oldest first
 	background bool     // housekeeping wants a turn
 	confIndex  uint64   // own configuration change under way
@@ -384,12 +385,16 @@ func (r *Replica) WantsRound() bool {
 	return r.ready && (len(r.queue) > 0 || r.background)
 }
 
-// Inflight is the size of the round under way, in bytes.
+// Inflight is the size of the round under way, in bytes: its entry and its
+// replies.
 func (r *Replica) Inflight() int {
-	if r.current == nil {
-		return 0
+	switch {
+	case r.current != nil:
+		return r.current.bytes + r.replyBytes
+	case len(r.reads) > 0:
+		return r.replyBytes
 	}
-	return r.current.bytes
+	return 0
 }
 
 // Busy says whether a round or a read confirmation is under way.

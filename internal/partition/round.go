@@ -11,9 +11,13 @@ import (
 	"go.etcd.io/raft/v3"
 )
 
+// Held names the gateways whose requests are to wait: they have not taken
+// their replies yet.
+type Held map[base.NodeID]bool
+
 // Evaluate runs the waiting requests as one round: at most one is under way.
-// now is the node's clock as a stamp.
-func (r *Replica) Evaluate(now base.Stamp, out *Output) {
+// now is the node's clock as a stamp. Requests of held gateways stay queued.
+func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	if !r.ready || r.Busy() || r.handover > 0 {
 		return
 	}
@@ -24,7 +28,7 @@ func (r *Replica) Evaluate(now base.Stamp, out *Output) {
 	r.txn.now = max(now, r.state.Stamp+1)
 	r.txn.nextID = r.state.NextObjectID
 	r.ov.Begin()
-	ran := r.evaluateQueue(out)
+	ran := r.evaluateQueue(held, out)
 	if r.background && r.ov.BodyLen() < maxRoundBytes {
 		r.background = r.cfg.Evaluator.Background(&r.txn)
 	}
@@ -48,13 +52,18 @@ func (r *Replica) Evaluate(now base.Stamp, out *Output) {
 const replyOverdue = "-TRYAGAIN The partition's leader has too much to do; the command waited too long and was not run\r\n"
 
 // evaluateQueue runs requests from the queue within the round's limits.
-func (r *Replica) evaluateQueue(out *Output) (ran []*Request) {
+func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request) {
 	var reply []byte
 	readOnly := r.cfg.ReadOnly()
-	n := 0
-	for n < len(r.queue) && n < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(reply) < maxRoundBytes {
+	n, kept := 0, 0
+	for n < len(r.queue) && len(ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(reply) < maxRoundBytes {
 		req := r.queue[n]
 		n++
+		if len(held) > 0 && held[req.Origin.Gateway] {
+			r.queue[kept] = req
+			kept++
+			continue
+		}
 		if req.Flags&Whole == 0 && r.cfg.Partition != base.Catalog && !r.state.Span.Contains(req.Slot) {
 			r.refuse(req, out)
 			continue
@@ -72,7 +81,8 @@ func (r *Replica) evaluateQueue(out *Output) (ran []*Request) {
 		req.Status, req.Reply = Done, reply[start:len(reply):len(reply)]
 		ran = append(ran, req)
 	}
-	rest := copy(r.queue, r.queue[n:])
+	r.replyBytes = len(reply)
+	rest := kept + copy(r.queue[kept:], r.queue[n:])
 	clear(r.queue[rest:])
 	r.queue = r.queue[:rest]
 	return ran

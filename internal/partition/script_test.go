@@ -224,7 +224,7 @@ func (g *group) do(c *script.Command) string {
 	case "submit":
 		g.submit(c, m)
 	case "round":
-		m.r.Evaluate(1000, &m.out)
+		m.r.Evaluate(1000, nil, &m.out)
 		m.r.HandleReady(&m.out)
 	case "run":
 		g.run(c)

@@ -57,11 +57,13 @@ func (b *budget) acquire(n int64, wait time.Duration) bool {
 	}
 }
 
-// force takes n bytes that exist already, also above the limit.
-func (b *budget) force(n int64) {
+// force takes n bytes that exist already, also above the limit, and returns
+// what is in use.
+func (b *budget) force(n int64) int64 {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.mu.used += n
-	b.mu.Unlock()
+	return b.mu.used
 }
 
 func (b *budget) release(n int64) {

@@ -16,7 +16,8 @@ import (
 type fan struct {
 	o     *op
 	parts []part
-	left  int // parts not yet complete; guarded by the session's mu
+	left  int   // parts not yet complete; guarded by the session's mu
+	owed  int64 // bytes of large replies that wait for the other parts; likewise
 	merge func(w *resp.Writer, f *fan)
 	// proto is the version to write the merged reply in.
 	proto int
@@ -37,10 +38,20 @@ var _ partition.Sink = (*part)(nil)
 // Complete is called by the router when the part's request has ended.
 func (p *part) Complete(r *partition.Request) {
 	f, s := p.f, p.f.o.s
-	p.reply = answer(s, r)
+	reply := answer(s, r)
 	s.mu.Lock()
 	f.left--
 	last := f.left == 0
+	switch {
+	case s.mu.dead:
+		reply, r.Reply = nil, nil // nobody will read it
+	case last && f.owed > 0:
+		s.paid(f.owed)
+	case !last && len(reply) >= owedMin:
+		f.owed += int64(len(reply))
+		s.owe(int64(len(reply)))
+	}
+	p.reply = reply
 	s.mu.Unlock()
 	if last {
 		s.finish(f.o, f.result())

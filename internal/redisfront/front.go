@@ -31,6 +31,8 @@ type Front struct {
 	turn     atomic.Int64 // the clock as of this turn of the node's loop; 0 when not read yet
 	sweepDue atomic.Bool
 	monitors atomic.Int32
+	shedding atomic.Bool   // a shedLoop runs
+	shedNow  chan struct{} // it is urgent
 
 	dirty struct {
 		sync.Mutex
@@ -58,6 +60,7 @@ func New(opts Options) *Front {
 		log:     opts.Log,
 		budget:  newBudget(opts.Limits.RequestMemory),
 		started: time.Now(),
+		shedNow: make(chan struct{}, 1),
 	}
 	var id [20]byte
 	_, _ = rand.Read(id[:])
@@ -125,6 +128,7 @@ func (f *Front) welcome(conn net.Conn, p Personality) {
 		id:      f.nextID.Add(1),
 	}
 	s.cond = sync.NewCond(&s.mu)
+	s.mu.expect = firstExpect
 	s.proto.Store(2)
 	s.lastSeen.Store(f.nanos())
 	f.mu.Lock()

@@ -57,6 +57,7 @@ const owedMin = 4 << 10
 func (s *session) finish(o *op, reply []byte) {
 	s.f.account(o, reply)
 	s.mu.Lock()
+	s.expect(len(reply))
 	if s.mu.dead {
 		reply, o.req.Reply = nil, nil // nobody will read it: it must not wait for those before it
 	}
@@ -100,7 +101,7 @@ func (s *session) drain() {
 		s.unref(o.buf)
 		s.recycle(o)
 	}
-	if s.mu.waiting && (wake || s.mu.pending <= s.f.opts.Limits.Pending/2 || s.mu.dead) {
+	if s.mu.waiting && (wake || s.mu.pending <= s.mu.wakeAt || s.mu.dead) {
 		s.cond.Signal()
 	}
 }

@@ -1,5 +1,7 @@
 package redisfront
 
+import "bytes"
+
 // adoptSize is the length in bytes from which a reply is sent as it is,
 // instead of being copied behind others.
 const adoptSize = 32 << 10
@@ -10,23 +12,61 @@ const outKept = 64 << 10
 // chunkSize is how many bytes the writer goroutine writes at a time.
 const chunkSize = 1 << 20
 
+// aliasMin is the length in bytes from which a reply that waits for a slow
+// client may keep the memory that it came in: smaller ones would hold a
+// message or a round full of other replies with them.
+const aliasMin = 512 << 10
+
 // emit puts bytes behind the output. The caller holds s.mu.
 func (s *session) emit(p []byte) {
 	m := &s.mu
 	switch {
 	case m.dead || len(p) == 0:
 		return
-	case len(m.out) == 0 && len(p) >= adoptSize:
+	case len(m.out) == 0 && len(p) >= adoptSize && !m.writing:
 		m.out, m.adopted = p[:len(p):len(p)], true
-	case m.adopted:
-		// The buffer is somebody else's: what follows needs one of our own.
-		m.out, m.adopted = append(m.out, p...), false
-	default:
+	case !m.adopted && len(m.rest) == 0 && len(p) < adoptSize && !m.writing:
 		m.out = append(m.out, p...)
+	default:
+		s.emitBehind(p)
 	}
 	if m.writing {
 		s.owe(int64(len(p)))
 	}
+}
+
+// emitBehind puts bytes behind an output that they are not to be copied into:
+// it is large, or on its way. The caller holds s.mu.
+func (s *session) emitBehind(p []byte) {
+	m := &s.mu
+	last := len(m.rest) - 1
+	switch {
+	case len(p) >= aliasMin || len(p) >= adoptSize && !m.writing:
+		m.rest = append(m.rest, p[:len(p):len(p)])
+	case last >= 0 && len(m.rest[last])+len(p) <= cap(m.rest[last]):
+		m.rest[last] = append(m.rest[last], p...)
+	default:
+		own := make([]byte, 0, max(len(p), adoptSize))
+		m.rest = append(m.rest, append(own, p...))
+	}
+	if len(m.out) == 0 {
+		s.turnOver()
+	}
+}
+
+// turnOver goes on with the next piece when the output's first one is
+// written. It is false when there is none. The caller holds s.mu.
+func (s *session) turnOver() bool {
+	m := &s.mu
+	if len(m.rest) == 0 {
+		return false
+	}
+	m.out, m.adopted = m.rest[0], true
+	m.rest[0] = nil
+	if m.rest = m.rest[1:]; len(m.rest) == 0 {
+		m.rest = nil
+	}
+	return true
 }
 
 // owe counts bytes that a connection makes the node hold, because its client
@@ -34,19 +74,19 @@ func (s *session) emit(p []byte) {
 // connection when they are too many. The caller holds s.mu.
 func (s *session) owe(n int64) {
 	m := &s.mu
-	m.owed += n
-	s.f.budget.force(n)
-	limits := &s.f.opts.Limits
-	tooMuch := m.owed > limits.OutputBuffer
-	// The node's memory is used up twice over: those who hold a good part of
-	// it without reading have to go.
-	if !tooMuch && m.owed > 1<<20 && m.owed > limits.RequestMemory/64 {
-		tooMuch = s.f.budget.inUse() > 2*limits.RequestMemory
+	if m.owed == 0 {
+		m.progress++ // what it owed before, it paid
 	}
-	if tooMuch {
+	m.owed += n
+	used := s.f.budget.force(n)
+	limits := &s.f.opts.Limits
+	switch {
+	case m.owed > limits.OutputBuffer:
 		s.f.log.Warn("client closed: its replies pile up",
 			"client", s.remote, "id", s.id, "unsent_bytes", m.owed, "limit_bytes", limits.OutputBuffer)
 		s.abort()
+	case used > limits.RequestMemory:
+		s.f.wantShed(used)
 	}
 }
 
@@ -65,7 +105,7 @@ func (s *session) abort() {
 		return
 	}
 	m.dead = true
-	m.out, m.adopted = nil, false
+	m.out, m.adopted, m.rest = nil, false, nil
 	for o := m.head; o != nil; o = o.next {
 		if o.after = nil; o.done {
 			o.reply, o.req.Reply = nil, nil
@@ -90,30 +130,49 @@ func (s *session) send() {
 	if m.dead || m.writing {
 		return
 	}
-	if len(m.out) > 0 {
-		if s.raw != nil {
-			n, res := s.raw.write(m.out)
-			if res == rawFailed {
-				s.abort()
-				return
-			}
-			s.f.counters.bytesOut.Add(uint64(n))
-			if n == len(m.out) {
-				s.sent()
-				return
-			}
-			m.out = m.out[n:]
-		}
-		m.writing = true
-		s.owe(int64(len(m.out)))
-		if !m.dead {
-			go s.writeRest()
+	if len(m.out) == 0 {
+		if m.closeAfter && m.head == nil {
+			s.cond.Broadcast()
 		}
 		return
 	}
-	if m.closeAfter && m.head == nil {
-		s.cond.Broadcast()
+	for s.raw != nil {
+		n, res := s.raw.write(m.out)
+		if res == rawFailed {
+			s.abort()
+			return
+		}
+		s.f.counters.bytesOut.Add(uint64(n))
+		if n < len(m.out) {
+			m.out = m.out[n:]
+			break
+		}
+		if !s.turnOver() {
+			s.sent()
+			return
+		}
 	}
+	m.writing = true
+	s.owe(s.keep())
+	if !m.dead {
+		go s.writeRest()
+	}
+}
+
+// keep makes the output ready to stay for a while, and returns its size. The
+// caller holds s.mu.
+func (s *session) keep() (size int64) {
+	m := &s.mu
+	if m.adopted && len(m.out) < aliasMin {
+		m.out = bytes.Clone(m.out)
+	}
+	size = int64(len(m.out))
+	for i, p := range m.rest {
+		if size += int64(len(p)); len(p) < aliasMin {
+			m.rest[i] = bytes.Clone(p)
+		}
+	}
+	return size
 }
 
 // sent resets the output after all of it was written. The caller holds s.mu.
@@ -137,7 +196,7 @@ func (s *session) writeRest() {
 	defer m.Unlock()
 	for len(m.out) > 0 && !m.dead {
 		chunk := m.out[:min(len(m.out), chunkSize)]
-		if m.out = m.out[len(chunk):]; len(m.out) == 0 {
+		if m.out = m.out[len(chunk):]; len(m.out) == 0 && !s.turnOver() {
 			m.out, m.adopted = nil, false
 		}
 		m.Unlock()

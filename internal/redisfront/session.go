@@ -44,6 +44,7 @@ type session struct {
 	batchHead *op
 	batchTail *op
 	batch     int
+	window    int // commands to take before the next pace
 	reqs      []*partition.Request
 	dir       *Directory // as of this read; nil until needed
 	now       int64      // when this read was done; nanoseconds of the front's clock
@@ -71,16 +72,21 @@ type session struct {
 		freeCount  int
 		returned   *readBuf // a buffer to use again
 
-		out        []byte // replies in order, not yet written
-		adopted    bool   // out is a reply's own memory: not to be appended to
-		writing    bool   // a writer goroutine is at work
-		owed       int64  // bytes not yet written while it is, and of large replies not next in order
-		progress   uint64 // how often some of them went away
-		dirty      bool   // on the front's list for Flush
-		waiting    bool   // the reader waits on cond
-		closeAfter bool   // the connection ends once everything is written
-		dead       bool   // the connection is over: nothing is written any more
-		closed     bool   // the descriptor was given back
+		out          []byte    // replies in order, not yet written
+		adopted      bool      // out is a reply's own memory: not to be appended to
+		rest         [][]byte  // what follows out; only where out is not empty
+		writing      bool      // a writer goroutine is at work
+		owed         int64     // bytes not yet written while it is, and of large replies not next in order
+		progress     uint64    // how often some of them went away
+		expect       int       // bytes that the next reply is expected to have
+		shedProgress uint64    // progress as shed last saw it change,
+		shedSince    time.Time // and when
+		dirty        bool      // on the front's list for Flush
+		waiting      bool      // the reader waits on cond
+		wakeAt       int       // pending at which it goes on
+		closeAfter   bool      // the connection ends once everything is written
+		dead         bool      // the connection is over: nothing is written any more
+		closed       bool      // the descriptor was given back
 
 		name, libName, libVer string
 		noEvict, noTouch      bool
@@ -230,7 +236,7 @@ func (s *session) process() bool {
 		if len(args) > 0 {
 			s.execute(o)
 		}
-		if s.batch >= s.f.opts.Limits.Pending || len(s.lead) > heldMax ||
+		if s.batch >= s.window || len(s.lead) > heldMax ||
 			s.batchTail != nil && len(s.batchTail.after) > heldMax {
 			if !s.submitAndWait() {
 				return false
@@ -344,13 +350,17 @@ func (s *session) submitAndWait() bool {
 // session is over. The caller holds s.mu.
 func (s *session) pace() bool {
 	m := &s.mu
-	if m.pending < s.f.opts.Limits.Pending && m.owed == 0 && (m.tail == nil || len(m.tail.after) <= heldMax) {
+	window := s.replyWindow()
+	if m.pending < window && m.owed == 0 && (m.tail == nil || len(m.tail.after) <= heldMax) {
+		s.window = window - m.pending
 		return !m.dead
 	}
 	m.waiting = true
 	defer func() { m.waiting = false }()
-	for !m.dead && (m.pending >= s.f.opts.Limits.Pending || m.tail != nil && len(m.tail.after) > heldMax) {
+	for !m.dead && (m.pending >= window || m.tail != nil && len(m.tail.after) > heldMax) {
+		m.wakeAt = window / 2
 		s.cond.Wait()
+		window = s.replyWindow()
 	}
 	var timer *time.Timer
 	progress := m.progress
@@ -367,7 +377,32 @@ func (s *session) pace() bool {
 	if timer != nil {
 		timer.Stop()
 	}
+	s.window = max(s.replyWindow()-m.pending, 1)
 	return !m.dead
+}
+
+const (
+	// windowBytes is how much a connection may ask for before it is there:
+	// enough to keep its client busy, little enough to be asked for by many.
+	windowBytes = 1 << 20
+	// firstExpect is the size in bytes expected of a connection's first reply.
+	firstExpect = 256 << 10
+)
+
+// replyWindow is how many commands may be in flight, by the size that their
+// replies are expected to have. The caller holds s.mu.
+func (s *session) replyWindow() int {
+	return max(1, min(s.f.opts.Limits.Pending, windowBytes/max(s.mu.expect, 1)))
+}
+
+// expect learns from a reply's size. It believes in large ones sooner than in
+// small ones. The caller holds s.mu.
+func (s *session) expect(size int) {
+	if e := s.mu.expect; size > e {
+		s.mu.expect += (size - e) / 4
+	} else {
+		s.mu.expect -= (e - size) / 8
+	}
 }
 
 // tooSlow says that the client has to read before more of its commands are

@@ -252,9 +252,11 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 
 func TestSlowReaderIsClosed(t *testing.T) {
 	r := newFake(t, fakeLoop, 3)
-	addr, _ := serveFake(t, r, Limits{OutputBuffer: 8 << 20, Pending: 64})
+	addr, _ := serveFake(t, r, Limits{OutputBuffer: 8 << 20, Pending: 64, MemoryWait: 300 * time.Millisecond})
 	c := dial(t, addr)
 	other := dial(t, addr)
+	c.do("PING")
+	other.do("PING")
 	go func() {
 		for range 200 {
 			if _, err := c.Write(resp.AppendCommand(nil, "BIG", "k", "1000000")); err != nil {
@@ -289,7 +291,7 @@ func TestSenderWhoNeverReads(t *testing.T) {
 // Replies that wait for one before them count too.
 func TestRepliesPileUpBehindOne(t *testing.T) {
 	r := newFake(t, fakeDelays, 4)
-	addr, _ := serveFake(t, r, Limits{OutputBuffer: 8 << 20})
+	addr, _ := serveFake(t, r, Limits{OutputBuffer: 2 << 20})
 	stuck := r.parts[r.Directory().BySlot(base.KeySlot([]byte("a"))).ID] // "a" and "b" are in different partitions
 	stuck.mu.Lock()
 	c := dial(t, addr)
@@ -439,6 +441,7 @@ func TestQuitAndKill(t *testing.T) {
 		t.Fatal(got)
 	}
 	a.expectEnd()
+	waitFor(t, "only one is left", func() bool { return r.front.Connections() == 1 })
 	b.send("CLIENT KILL TYPE normal SKIPME no\r\n")
 	b.expect(":1\r\n")
 	b.expectEnd()

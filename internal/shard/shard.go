@@ -58,6 +58,7 @@ type Shard struct {
 
 	writeBack int
 	inflight  int
+	held      partition.Held
 
 	roundAt  base.Stamp // when the node round under way was started; 0: none
 	ticks    uint64
@@ -77,6 +78,19 @@ func New() *Shard {
 // Limit sets the bounds of the write-back and of the rounds under way, in
 // bytes.
 func (s *Shard) Limit(writeBack, inflight int) { s.writeBack, s.inflight = writeBack, inflight }
+
+// Hold says whether the requests of a gateway are to wait, because too many
+// of its replies wait to be sent to it.
+func (s *Shard) Hold(gateway base.NodeID, hold bool) {
+	switch {
+	case !hold:
+		delete(s.held, gateway)
+	case s.held == nil:
+		s.held = partition.Held{gateway: true}
+	default:
+		s.held[gateway] = true
+	}
+}
 
 // Add takes a replica in.
 func (s *Shard) Add(r *partition.Replica) {
@@ -309,7 +323,7 @@ func (s *Shard) startRound(now base.Stamp) (wake base.Stamp) {
 			return 0 // an append that completes brings the next turn
 		}
 		if r.WantsRound() && !r.Busy() {
-			r.Evaluate(now, &s.out)
+			r.Evaluate(now, s.held, &s.out)
 			if r.HandleReady(&s.out) {
 				s.again = append(s.again, r)
 			}

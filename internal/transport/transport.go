@@ -120,6 +120,17 @@ func (t *Transport) Flush() {
 	}
 }
 
+// Queued is how many bytes wait for a peer in a class.
+func (t *Transport) Queued(to base.NodeID, class Class) int {
+	p := (*t.peers.Load())[to]
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.q[class].bytes
+}
+
 // Drop ends the connections with a peer and forgets it: for a node that was
 // removed. Config.Removed must be true for it, or the next Send connects again.
 func (t *Transport) Drop(id base.NodeID) {

@@ -14,7 +14,6 @@ var (
 	flagFor    = flag.Duration("e2e.for", 20*time.Second, "how long TestLinearizable disturbs its cluster")
 	flagKills  = flag.Int("e2e.kills", 3, "leaders that TestLeaderKillGap kills")
 	flagSeed   = flag.Uint64("e2e.seed", 0, "seed of the fault schedules; 0 takes one from the clock and prints it")
-	flagFlood  = flag.Bool("e2e.flood", false, "also the flood whose bound does not hold yet")
 	flagRace   = flag.Bool("e2e.race", raceEnabled, "build the nodes with the race detector; default as the test itself")
 	flagBinary = flag.String("e2e.binary", "", "test this binary instead of building one")
 	flagKeep   = flag.Bool("e2e.keep", false, "keep the nodes' directories and logs")

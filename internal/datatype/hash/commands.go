@@ -72,9 +72,12 @@ func hmGet(c *command.Ctx) {
 	if !ok {
 		return
 	}
+	start := len(c.Out.Buf)
 	c.Out.Array(len(c.Args) - 2)
 	for _, field := range c.Args[2:] {
-		replyField(c, &h, field)
+		if replyField(c, &h, field); !c.Fits(start) {
+			return
+		}
 	}
 }
 

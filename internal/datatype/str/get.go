@@ -115,6 +115,7 @@ func fromEnd(at, n int64) int64 {
 }
 
 func mGet(c *command.Ctx) {
+	start := len(c.Out.Buf)
 	c.Out.Array(len(c.Args) - 1)
 	for _, key := range c.Args[1:] {
 		r := c.Lookup(key)
@@ -122,6 +123,8 @@ func mGet(c *command.Ctx) {
 			c.Out.Null()
 			continue
 		}
-		c.Out.Bulk(r.Body)
+		if c.Out.Bulk(r.Body); !c.Fits(start) {
+			return
+		}
 	}
 }
