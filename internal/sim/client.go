@@ -1,30 +1,41 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
-	"strconv"
+	"math"
+	"math/rand/v2"
+	"slices"
 
 	"coterie/internal/base"
+	"coterie/internal/catalog"
+	"coterie/internal/command"
 	"coterie/internal/partition"
+	"coterie/internal/workload"
 )
 
-// op is one operation of a session, from its call to its return.
+// op is one command of a session, from its call to its return. A command
+// about a whole database is one request to each partition.
 type op struct {
+	workload.Op
 	s         *session
-	conn      int
-	cmd       string
-	key       string
-	partition base.PartitionID
-	arg, new  int64
-	call, ret int64 // ret 0: not yet
-	status    partition.Status
-	value     int64
-	step      bool // part of the counting sequence
-	completed int
-	sent      *partition.Request
+	of        *chapter
+	parts     []*part
+	open      int // parts that are not completed
+	merge     func([]*part) []byte
+	submitted bool
 }
 
-// session is a client connection that pipelines requests to one node.
+// part is one request of an op.
+type part struct {
+	o         *op
+	req       partition.Request
+	completed int
+	status    partition.Status
+	reply     []byte
+}
+
+// session is a client connection that pipelines commands to one node.
 type session struct {
 	c       *cluster
 	id      int
@@ -32,17 +43,8 @@ type session struct {
 	proc    *proc
 	open    []*op // under way, in order
 	depth   int
-	steps   map[base.PartitionID]*steps
 	silent  bool // sends nothing new
 	planned bool
-}
-
-// steps is a connection's counting sequence in one partition: each request
-// swaps the next number into the key.
-type steps struct {
-	key   string
-	sent  int64
-	acked []*op
 }
 
 // connect attaches the session to a live node.
@@ -57,7 +59,6 @@ func (s *session) connect() {
 	}
 	s.proc = alive[s.c.rand.IntN(len(alive))].proc
 	s.conn++
-	s.steps = map[base.PartitionID]*steps{}
 	s.think()
 }
 
@@ -75,14 +76,17 @@ func (s *session) think() {
 	})
 }
 
-// burst sends as many requests as the pipeline has room for, in one piece.
+// burst sends as many commands as the pipeline has room for, in one piece.
 func (s *session) burst() {
 	var reqs []*partition.Request
 	for len(s.open) < s.depth {
-		o := s.c.draw(s)
-		s.open = append(s.open, o)
-		s.c.history = append(s.c.history, o)
-		reqs = append(reqs, o.request())
+		ch := s.c.chapter()
+		cmd := ch.workload.Next(workload.Client{ID: s.id, Conn: s.conn})
+		if len(cmd) == 0 {
+			break
+		}
+		o := s.call(ch, cmd)
+		reqs = append(reqs, o.requests()...)
 		if s.c.chance(0.3) {
 			break
 		}
@@ -94,71 +98,59 @@ func (s *session) burst() {
 	s.think()
 }
 
-// request is the op as a node gets it.
-func (o *op) request() *partition.Request {
-	req := &partition.Request{
-		Partition: o.partition, Slot: base.KeySlot([]byte(o.key)), Proto: 2, Sink: o,
-		Args: [][]byte{[]byte(o.cmd), []byte(o.key)},
-	}
-	if o.cmd != cmdGet {
-		req.Flags = partition.Write
-	}
-	o.sent = req
-	if o.s.c.opts.Commands {
-		req.Args = nil
-		for _, a := range o.realArgs() {
-			req.Args = append(req.Args, []byte(a))
-		}
-		return req
-	}
-	switch o.cmd {
-	case cmdCAS:
-		req.Args = append(req.Args, strconv.AppendInt(nil, o.arg, 10), strconv.AppendInt(nil, o.new, 10))
-	case cmdSet, cmdSwap:
-		req.Args = append(req.Args, strconv.AppendInt(nil, o.arg, 10))
-	}
-	return req
-}
-
-func (o *op) String() string {
-	return fmt.Sprintf("s%d.%d %s %s %d %d", o.s.id, o.conn, o.cmd, o.key, o.arg, o.new)
+// call begins an op and writes it into its chapter's history.
+func (s *session) call(ch *chapter, cmd workload.Command) *op {
+	o := &op{s: s, of: ch, Op: workload.Op{
+		Client: workload.Client{ID: s.id, Conn: s.conn}, Command: cmd, Call: s.c.now,
+	}}
+	s.open = append(s.open, o)
+	ch.history = append(ch.history, &o.Op)
+	return o
 }
 
 // Complete implements partition.Sink.
-func (o *op) Complete(req *partition.Request) {
-	c := o.s.c
-	o.completed++
-	if o.completed > 1 {
-		c.violate("completed twice: %v", o)
+func (p *part) Complete(req *partition.Request) {
+	o, c := p.o, p.o.s.c
+	p.completed++
+	if p.completed > 1 {
+		c.violate("completed twice: %v", o.Command)
 		return
 	}
-	status, reply := req.Status, append([]byte(nil), req.Reply...)
-	c.trace("%v: %d %q", o, status, reply)
+	p.status, p.reply = req.Status, append([]byte(nil), req.Reply...)
+	if o.open--; o.open > 0 {
+		return
+	}
+	status, reply := partition.Done, []byte(nil)
+	for _, x := range o.parts {
+		if x.status != partition.Done {
+			status, reply = x.status, x.reply
+		}
+	}
+	if status == partition.Done {
+		reply = o.merge(o.parts)
+	}
+	c.trace("s%d.%d %v: %d %q", o.ID, o.Conn, o.Command, status, reply)
 	c.after(c.between(20*micro, 300*micro), func() { o.returned(status, reply) })
 }
 
 // returned is the reply at the client.
 func (o *op) returned(status partition.Status, reply []byte) {
 	s, c := o.s, o.s.c
-	if o.ret != 0 {
+	if o.Return != 0 {
 		return // its connection is gone
 	}
-	o.ret, o.status = c.now, status
+	o.Return, o.Reply = c.now, reply
 	c.stats.Ops++
 	switch status {
 	case partition.Done:
-		v, ok := number(reply)
-		if !ok {
-			c.violate("reply %q to %v", reply, o)
-			return
-		}
-		o.value = v
-		if o.step {
-			o.checkStep()
-		}
+		o.Outcome = workload.Done
 	case partition.NotRun:
+		o.Outcome = workload.Refused
 		c.stats.NotRun++
 	case partition.Unknown:
+		if o.Command.Reads() {
+			c.violate("a read with an unknown outcome: %v", &o.Op)
+		}
 		c.stats.Unknown++
 	}
 	for i, x := range s.open {
@@ -167,30 +159,11 @@ func (o *op) returned(status partition.Status, reply []byte) {
 			break
 		}
 	}
+	o.of.workload.Returned(&o.Op)
+	if o.Final {
+		o.of.lastRead(o)
+	}
 	s.think()
-}
-
-// checkStep: a request found a number sent before it, and none older than any
-// acknowledged one sent before it.
-func (o *op) checkStep() {
-	st := o.s.steps[o.partition]
-	if st == nil || o.s.conn != o.conn {
-		return
-	}
-	if o.value >= o.arg {
-		o.s.c.violate("out of order or twice: %v found %d", o, o.value)
-	}
-	for _, x := range st.acked {
-		before, after := x, o
-		if x.arg > o.arg {
-			before, after = o, x
-		}
-		if after.value < before.arg {
-			o.s.c.violate("lost or out of order: %v found %d, but %v was acknowledged", after, after.value, before)
-			break
-		}
-	}
-	st.acked = append(st.acked, o)
 }
 
 // gatewayDied ends what was under way: the client cannot know.
@@ -198,65 +171,144 @@ func (s *session) gatewayDied(p *proc) {
 	if s.proc != p {
 		return
 	}
-	for _, o := range s.open {
-		o.ret, o.status = s.c.now, partition.Unknown
+	cut := s.open
+	s.open, s.proc = nil, nil
+	for _, o := range cut {
+		o.Return, o.Outcome = s.c.now, workload.Unknown
 		s.c.stats.Ops++
 		s.c.stats.Cut++
+		o.of.workload.Returned(&o.Op)
 	}
-	s.open, s.proc = nil, nil
 	s.c.after(s.c.between(10*milli, 300*milli), s.connect)
 }
 
-// draw picks the next operation of a session.
-func (c *cluster) draw(s *session) *op {
-	ids := c.opts.Partitions
-	p := base.PartitionID(1 + c.rand.IntN(ids))
-	o := &op{s: s, conn: s.conn, partition: p, call: c.now}
-	if c.chance(0.35) {
-		st := s.steps[p]
-		if st == nil {
-			st = &steps{key: c.key(fmt.Sprintf("step:%d.%d", s.id, s.conn), p)}
-			s.steps[p] = st
-		}
-		st.sent++
-		o.cmd, o.key, o.arg, o.step = cmdSwap, st.key, st.sent, true
-		return o
-	}
-	o.key = c.key(fmt.Sprintf("k%d:%d", c.now/c.opts.Chapter, c.rand.IntN(c.opts.Keys)), p)
-	c.value++
-	o.arg = c.value
-	switch c.rand.IntN(10) {
-	case 0, 1, 2:
-		o.cmd, o.arg = cmdGet, 0
-	case 3:
-		o.cmd, o.arg = cmdFetch, 0
-	case 4:
-		o.cmd = cmdSet
-	case 5, 6:
-		o.cmd = cmdSwap
-	case 7:
-		o.cmd, o.new, o.arg = cmdCAS, c.value, c.lastValue[o.key]
-		if c.opts.Commands {
-			o.cmd, o.new, o.arg = cmdFetch, 0, 0
-		}
-	case 8:
-		o.cmd, o.arg = cmdIncr, 0
-	default:
-		o.cmd, o.arg = cmdDelete, 0
-	}
-	if o.cmd == cmdSet || o.cmd == cmdSwap {
-		c.lastValue[o.key] = o.arg
-	}
-	return o
+// clients is what the sessions of a run have in common.
+type clients struct {
+	mix        []workload.Kind
+	clientRand *rand.Rand // of what they do, not of when
+	table      *command.Table
+	order      []base.PartitionID // with slots, by slot
+	chapters   []*chapter
+	current    []*chapter
+	chapterNow int64
+
+	clockLow, clockHigh int64 // offsets of the nodes' clocks, µs
 }
 
-// key is a name that belongs to a partition.
-func (c *cluster) key(name string, p base.PartitionID) string {
-	span := c.spans[p]
-	for i := 0; ; i++ {
-		k := fmt.Sprintf("%s:%d", name, i)
-		if span.Contains(base.KeySlot([]byte(k))) {
-			return k
+// employ decides what the clients do.
+func (c *cluster) employ() (err error) {
+	c.clientRand, c.table = rand.New(rand.NewPCG(c.opts.Seed, 0xc11e)), commandTable()
+	if c.mix = workload.Draw(c.clientRand); c.opts.Workload != "" {
+		c.mix, err = workload.Parse(c.opts.Workload)
+	}
+	for _, k := range c.mix {
+		c.trace("workload %s", k.Name)
+	}
+	return err
+}
+
+// divide learns which partition has which slots.
+func (c *cluster) divide(v *catalog.View) {
+	for _, p := range v.Partitions {
+		if c.spans[p.ID] = p.Span(); !p.Span().Empty() {
+			c.order = append(c.order, p.ID)
+		}
+	}
+	slices.SortFunc(c.order, func(a, b base.PartitionID) int { return cmp.Compare(c.spans[a].Lo, c.spans[b].Lo) })
+}
+
+// chapter is one workload at work for a while.
+type chapter struct {
+	c        *cluster
+	kind     workload.Kind
+	workload workload.Workload
+	history  []*workload.Op
+	reader   *session // of the Final reads
+	left     int      // Final reads under way
+}
+
+// chapter is the one that the next command belongs to.
+func (c *cluster) chapter() *chapter {
+	if n := c.now / c.opts.Chapter; n != c.chapterNow || len(c.current) == 0 {
+		c.chapterNow, c.current = n, nil
+		for _, k := range c.mix {
+			c.current = append(c.current, &chapter{c: c, kind: k, workload: k.New(workload.Config{
+				Prefix: fmt.Sprintf("%s:%d", k.Name, n), Keys: c.opts.Keys, Rand: c.clientRand,
+			})})
+		}
+		c.chapters = append(c.chapters, c.current...)
+	}
+	return c.current[c.clientRand.IntN(len(c.current))]
+}
+
+// lastReads lets each workload have a last look at what it left behind, each
+// command through some node.
+func (c *cluster) lastReads() {
+	if len(c.serving()) == 0 {
+		c.violate("no node serves")
+	}
+	if len(c.broken) > 0 {
+		return
+	}
+	for i, ch := range c.chapters {
+		ch.reader = &session{c: c, id: len(c.sessions), silent: true, depth: math.MaxInt}
+		c.sessions = append(c.sessions, ch.reader)
+		c.after(int64(i)*milli, ch.readOn)
+		ch.left = 1 // until then not answered
+		ch.reader.open = append(ch.reader.open, &op{s: ch.reader, of: ch})
+	}
+}
+
+// readOn asks for the next Final reads.
+func (ch *chapter) readOn() {
+	c := ch.c
+	ch.reader.open = nil
+	cmds := ch.workload.Final()
+	ch.left = len(cmds)
+	alive := c.serving()
+	for i, cmd := range cmds {
+		o := ch.reader.call(ch, cmd)
+		o.Final = true
+		p := alive[c.rand.IntN(len(alive))].proc
+		c.after(int64(i)*200*micro, func() {
+			o.Call = c.now
+			p.do(func() { p.router.Submit(o.requests()) })
+		})
+	}
+}
+
+func (ch *chapter) lastRead(o *op) {
+	if o.Outcome != workload.Done {
+		ch.c.violate("not answered in good weather: %v", &o.Op)
+		return
+	}
+	if ch.left--; ch.left == 0 {
+		ch.readOn()
+	}
+}
+
+// unanswered says what is still under way when it should not be.
+func (c *cluster) unanswered() {
+	for _, s := range c.sessions {
+		for _, o := range s.open {
+			if len(c.broken) == 0 && s.proc != nil {
+				c.violate("never answered: %v, via n%d", &o.Op, s.proc.m.id)
+			} else if len(c.broken) == 0 {
+				c.violate("never answered: %v", &o.Op)
+			}
+		}
+	}
+}
+
+// retryAll makes the router send again what a lost node may have run.
+func (c *cluster) retryAll(p *proc, node base.NodeID) {
+	for _, s := range c.sessions {
+		for _, o := range s.open {
+			for _, x := range o.parts {
+				if s.proc == p && x.req.Route.Node == node && x.completed == 0 {
+					p.router.Undelivered(x.req.Route.Node, x.req.Origin.Sequence)
+				}
+			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -40,7 +39,6 @@ type cluster struct {
 	machines   []*machine
 	links      [][]*link
 	sessions   []*session
-	history    []*op
 	spans      map[base.PartitionID]base.Span
 	faulty     bool // faults happen
 	active     []fault
@@ -51,11 +49,11 @@ type cluster struct {
 	recruits   int      // nodes that asked to join
 	lost       *machine // the last one whose disk was damaged or taken away
 	net        weather
-	value      int64
-	lastValue  map[string]int64
+	parcels    int64 // sent so far
 	leaders    map[leadership]base.NodeID
 	digests    map[position]uint64
 	stats      Stats
+	clients
 }
 
 type leadership struct {
@@ -72,13 +70,16 @@ func Run(o Options) *Result {
 	}
 	w := newWorld(o.Seed, o.Trace)
 	c := &cluster{
-		world: w, opts: o, spans: map[base.PartitionID]base.Span{}, lastValue: map[string]int64{},
+		world: w, opts: o, spans: map[base.PartitionID]base.Span{},
 		leaders: map[leadership]base.NodeID{}, digests: map[position]uint64{},
 		armed: map[Point]int{}, faultDice: newDice(o.Seed, "what follows from faults"),
 	}
 	c.fair = climate(newDice(o.Seed, "network"), o.Harsh)
 	c.net = c.fair
 	c.trace("seed %d: %d nodes, %d partitions, grow %v, election %d, bug %d", o.Seed, o.Nodes, o.Partitions, o.Grow, o.ElectionTicks, o.Bug)
+	if err := c.employ(); err != nil {
+		return &Result{Asked: asked, Options: o, Violations: []string{err.Error()}}
+	}
 	c.found()
 	c.play()
 	c.verify()
@@ -103,9 +104,7 @@ func (c *cluster) found() {
 	if !c.opts.Grow {
 		v = c.enlarge(b)
 	}
-	for _, p := range v.Partitions {
-		c.spans[p.ID] = p.Span()
-	}
+	c.divide(v)
 	for _, m := range c.machines {
 		c.format(m, b, v)
 	}
@@ -234,25 +233,10 @@ func (c *cluster) play() {
 	since := c.now
 	c.run(c.now+calmTicks*tick, c.answered)
 	c.stats.Slowest = c.now - since
-	if !c.answered() && len(c.broken) == 0 {
-		for _, o := range c.history {
-			if o.ret == 0 {
-				c.violate("never answered: %v, called at %.3f s via n%d", o, float64(o.call)/1e6, o.s.proc.m.id)
-			}
-		}
-	}
+	c.unanswered()
 	c.lastReads()
 	c.run(c.now+calmTicks*tick, c.answered)
-	for _, s := range c.sessions {
-		for _, o := range s.open {
-			if len(c.broken) > 0 {
-				return
-			}
-			if o.ret == 0 || o.status != partition.Done {
-				c.violate("not answered in good weather: %v", o)
-			}
-		}
-	}
+	c.unanswered()
 	c.run(c.now+2*second, never) // replicas catch up
 	c.run(c.now+calmTicks*tick, c.idle)
 }
@@ -275,47 +259,6 @@ func (c *cluster) idle() bool {
 		}
 	}
 	return true
-}
-
-// lastReads reads every register once more, each through some node.
-func (c *cluster) lastReads() {
-	seen := map[string]bool{}
-	alive := c.serving()
-	if len(alive) == 0 {
-		c.violate("no node serves")
-		return
-	}
-	if len(c.broken) > 0 {
-		return
-	}
-	s := &session{c: c, id: len(c.sessions), silent: true, depth: math.MaxInt}
-	c.sessions = append(c.sessions, s)
-	var all []*op
-	for _, o := range c.history {
-		if !seen[o.key] {
-			seen[o.key] = true
-			all = append(all, &op{s: s, cmd: cmdGet, key: o.key, partition: o.partition})
-		}
-	}
-	for i, o := range all {
-		p := alive[c.rand.IntN(len(alive))].proc
-		c.after(int64(i)*200*micro, func() {
-			o.call = c.now
-			s.open = append(s.open, o)
-			c.history = append(c.history, o)
-			p.do(func() { p.router.Submit([]*partition.Request{o.request()}) })
-		})
-	}
-	c.run(c.now+int64(len(all))*200*micro, func() bool { return false })
-}
-
-// retryAll makes the router send again what a lost node may have run.
-func (c *cluster) retryAll(p *proc, node base.NodeID) {
-	for _, o := range c.history {
-		if req := o.sent; req != nil && o.ret == 0 && o.s.proc == p && req.Route.Node == node {
-			p.router.Undelivered(node, req.Origin.Sequence)
-		}
-	}
 }
 
 // noteLeader: a term has one leader.

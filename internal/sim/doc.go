@@ -10,10 +10,7 @@
 //
 // What is checked, in every run:
 //
-//   - the history of each key is linearizable (porcupine), where an unknown
-//     outcome may take effect at any later time, and a refused one never;
-//   - the requests of one connection to one partition take effect in their
-//     order, and none that was acknowledged is lost;
+//   - what the clients saw, by the checkers of package workload;
 //   - every request is completed once, and all of them within a bounded time
 //     after the faults have stopped;
 //   - replicas with equal applied index hold equal state; a term has one

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 
 	"coterie/internal/base"
@@ -13,72 +14,34 @@ import (
 	"coterie/internal/resp"
 )
 
-// The commands of the workload. A value is a number; an absent key counts as
-// zero.
+// evaluator runs the real commands, and the sweep of expired keys.
+type evaluator struct {
+	c     *cluster
+	real  *command.Evaluator
+	sweep map[base.PartitionID]uint16 // slot to go on at
+}
+
+// Limits of the simulated nodes.
 const (
-	cmdGet    = "get"    // key → value
-	cmdSet    = "set"    // key value → OK
-	cmdSwap   = "swap"   // key value → the value before
-	cmdCAS    = "cas"    // key old new → 1 or 0
-	cmdIncr   = "incr"   // key → the value after
-	cmdFetch  = "fetch"  // key → value; as get, but routed as a write
-	cmdDelete = "delete" // key → OK
+	maxString   = 1 << 20
+	sweepBudget = 16 // keys at once: small, so that it takes several rounds
 )
 
-// evaluator runs them, or the real commands that stand for them.
-type evaluator struct {
-	c    *cluster
-	real *command.Evaluator // nil: the workload's own
+// commandTable is the table that nodes run and fronts look at.
+func commandTable() *command.Table {
+	t, err := command.NewTable(datatype.All())
+	if err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // newEvaluator makes one process's evaluator.
 func (c *cluster) newEvaluator() evaluator {
-	e := evaluator{c: c}
-	if c.opts.Commands {
-		t, err := command.NewTable(datatype.All())
-		if err != nil {
-			panic(err)
-		}
-		e.real = command.NewEvaluator(t, keyspace.Limits{MaxString: 1 << 20})
+	return evaluator{
+		c: c, real: command.NewEvaluator(c.table, keyspace.Limits{MaxString: maxString}),
+		sweep: map[base.PartitionID]uint16{},
 	}
-	return e
-}
-
-// realArgs is an operation as a command of the command table; there is none
-// for compare and set.
-func (o *op) realArgs() []string {
-	arg := strconv.FormatInt(o.arg, 10)
-	switch o.cmd {
-	case cmdSet:
-		return []string{"SET", o.key, arg}
-	case cmdSwap:
-		return []string{"SET", o.key, arg, "GET"}
-	case cmdIncr:
-		return []string{"INCR", o.key}
-	case cmdDelete:
-		return []string{"DEL", o.key}
-	}
-	return []string{"GET", o.key}
-}
-
-// number is what a reply says about the register; ok is false for an error.
-func number(reply []byte) (n int64, ok bool) {
-	v, size, err := resp.ParseReply(reply)
-	if err != nil || size != len(reply) || size == 0 {
-		return 0, false
-	}
-	switch v.Kind {
-	case ':':
-		return v.Int, true
-	case '$':
-		if v.Str != nil {
-			n, err = strconv.ParseInt(string(v.Str), 10, 64)
-		}
-		return n, err == nil
-	case '+', '_':
-		return 0, true
-	}
-	return 0, false
 }
 
 var _ partition.Evaluator = evaluator{}
@@ -92,52 +55,120 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		}
 		return append(append(reply, '+'), b...)
 	}
-	if e.real != nil {
-		reply, _ = e.real.Evaluate(command.Call{
-			Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
-		}, reply)
-		return reply
-	}
-	key := keys.RecordKey(nil, req.Slot, 0, req.Args[1])
-	old := int64(0)
-	if b, ok := txn.Get(key); ok {
-		old, _ = strconv.ParseInt(string(b), 10, 64)
-	}
-	arg := func(i int) int64 { n, _ := strconv.ParseInt(string(req.Args[i]), 10, 64); return n }
-	set := func(v int64) { txn.Set(key, strconv.AppendInt(nil, v, 10)) }
-	w := resp.Writer{Buf: reply, Proto: 2}
-	switch string(req.Args[0]) {
-	case cmdGet, cmdFetch:
-		w.Int(old)
-	case cmdSet:
-		set(arg(2))
-		w.Int(0)
-	case cmdSwap:
-		set(arg(2))
-		w.Int(old)
-	case cmdCAS:
-		if old == arg(2) {
-			set(arg(3))
-			w.Int(1)
-		} else {
-			w.Int(0)
-		}
-	case cmdIncr:
-		set(old + 1)
-		w.Int(old + 1)
-	case cmdDelete:
-		lower, upper := key, keys.PrefixEnd(key)
-		if e.c.rand.IntN(2) == 0 {
-			txn.Delete(key)
-		} else {
-			txn.DeleteRange(lower, upper)
-		}
-		w.Int(0)
-	default:
-		w.Error("ERR unknown command")
-	}
-	return w.Buf
+	reply, _ = e.real.Evaluate(command.Call{
+		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+	}, reply)
+	return reply
 }
 
 // Background implements partition.Evaluator.
-func (evaluator) Background(*partition.Txn) bool { return false }
+func (e evaluator) Background(txn *partition.Txn) bool {
+	id, span := txn.Partition(), txn.Span()
+	if id == base.Catalog {
+		return false
+	}
+	at := max(e.sweep[id], span.Lo)
+	if at >= span.Hi {
+		at = span.Lo
+	}
+	p := keyspace.SweepExpired(txn, span, at, sweepBudget)
+	e.sweep[id] = p.Next
+	return p.Removed > 0
+}
+
+// requests divides a command as the fronts do: by its key, by its cursor, or
+// to every partition.
+func (o *op) requests() []*partition.Request {
+	c := o.s.c
+	args := make([][]byte, len(o.Command))
+	for i, a := range o.Command {
+		args[i] = []byte(a)
+	}
+	spec := c.table.Lookup(args)
+	if spec == nil {
+		panic("sim: no command " + o.Command[0])
+	}
+	var flags partition.RequestFlags
+	if spec.Flags&command.Write != 0 {
+		flags |= partition.Write
+	}
+	if spec.Fan >= command.FanAllSum {
+		flags |= partition.Whole
+	}
+	o.merge = func(ps []*part) []byte { return ps[0].reply }
+	switch spec.Fan {
+	case command.FanAllSum:
+		for _, id := range c.order {
+			o.add(id, 0, flags, args)
+		}
+		o.merge = sum
+	case command.FanScan:
+		o.scan(flags, args)
+	default:
+		slot := base.KeySlot(args[1])
+		i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
+		o.add(c.order[i], slot, flags, args)
+	}
+	reqs := make([]*partition.Request, len(o.parts))
+	for i, p := range o.parts {
+		reqs[i] = &p.req
+	}
+	return reqs
+}
+
+func (o *op) add(id base.PartitionID, slot base.Slot, flags partition.RequestFlags, args [][]byte) {
+	p := &part{o: o}
+	p.req = partition.Request{
+		Partition: id, Slot: slot, DB: uint8(o.of.kind.DB), Proto: 2, Flags: flags, Args: args, Sink: p,
+	}
+	o.parts = append(o.parts, p)
+	o.open++
+}
+
+// scan sends SCAN to the partition that its cursor lies in. When that one is
+// finished, the reply's cursor is the beginning of the next.
+func (o *op) scan(flags partition.RequestFlags, args [][]byte) {
+	c := o.s.c
+	at, _ := strconv.ParseUint(o.Command[1], 10, 64)
+	slot, _ := keys.Cursor(at).Slot()
+	for i, id := range c.order {
+		if c.spans[id].Hi <= uint16(slot) {
+			continue
+		}
+		next := uint64(0)
+		if i+1 < len(c.order) {
+			next = uint64(keys.CursorAtSlot(base.Slot(c.spans[c.order[i+1]].Lo)))
+		}
+		o.add(id, 0, flags, args)
+		o.merge = func(ps []*part) []byte { return scanned(ps[0].reply, next) }
+		return
+	}
+	panic("sim: a cursor behind all partitions")
+}
+
+// scanned is the reply to a SCAN, with the next partition for a cursor at the
+// end of this one.
+func scanned(reply []byte, next uint64) []byte {
+	const end = "*2\r\n$1\r\n0\r\n"
+	if next == 0 || len(reply) < len(end) || string(reply[:len(end)]) != end {
+		return reply
+	}
+	w := resp.Writer{Proto: 2}
+	w.Array(2)
+	w.BulkString(strconv.FormatUint(next, 10))
+	w.Raw(reply[len(end):])
+	return w.Buf
+}
+
+func sum(ps []*part) []byte {
+	w, n := resp.Writer{Proto: 2}, int64(0)
+	for _, p := range ps {
+		v, _, err := resp.ParseReply(p.reply)
+		if err != nil || v.Kind != ':' {
+			return p.reply
+		}
+		n += v.Int
+	}
+	w.Int(n)
+	return w.Buf
+}

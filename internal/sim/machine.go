@@ -229,6 +229,7 @@ func newProc(m *machine) *proc {
 		evaluator: m.c.newEvaluator(),
 		digested:  map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
 	}
+	m.c.noteClock(m.offset)
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
 	return p

@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"cmp"
+	"slices"
+
 	"coterie/internal/base"
 )
 
@@ -43,6 +46,7 @@ type link struct {
 
 // parcel is a message in an ordered lane.
 type parcel struct {
+	number  int64 // in the order of sending
 	epoch   uint64
 	lane    lane
 	request []byte // given back if it was never sent
@@ -95,6 +99,10 @@ func (c *cluster) dial(l *link) {
 
 func (c *cluster) tryDial(l *link, p *proc) {
 	l.dialing = false
+	if now := l.from.proc; p != now && now != nil && !l.up {
+		c.dial(l) // another process wanted it meanwhile
+		return
+	}
 	if p == nil || p.dead || l.up {
 		return
 	}
@@ -219,7 +227,8 @@ func (c *cluster) post(from *proc, to base.NodeID, in lane, request []byte, deli
 	if !l.up || l.sender != from {
 		return false
 	}
-	x := parcel{epoch: l.epoch, lane: in, request: request, deliver: deliver}
+	c.parcels++
+	x := parcel{number: c.parcels, epoch: l.epoch, lane: in, request: request, deliver: deliver}
 	if request != nil {
 		l.latest = x
 	}
@@ -241,8 +250,9 @@ func (c *cluster) ordered(l *link, x parcel) {
 }
 
 func (c *cluster) arrive(l *link, x parcel) {
-	if l.blocked {
-		l.stalled = append(l.stalled, x)
+	if l.blocked { // in front of what was sent since
+		i, _ := slices.BinarySearchFunc(l.stalled, x.number, func(y parcel, n int64) int { return cmp.Compare(y.number, n) })
+		l.stalled = slices.Insert(l.stalled, i, x)
 		return
 	}
 	q := l.receiver

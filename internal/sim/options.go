@@ -31,9 +31,8 @@ type Options struct {
 	Replication    int           // copies of a partition that vote, if there are as many nodes: 3 or 5
 	Grow           bool          // found one node, and let the others join
 	NoGrow         bool          // do not draw Grow
-	Commands       bool          // run the real commands instead of the workload's own
 	Sessions       int           // clients
-	Workload       string        // what they do
+	Workload       string        // what they do: names from package workload, with commas; empty: drawn from the seed
 	Duration       time.Duration // with faults, in virtual time
 	Store          string
 	Calm           bool     // no faults
@@ -43,7 +42,7 @@ type Options struct {
 	Harsh          bool     // Raft messages are lost, doubled and overtaken one by one
 	Tame           bool     // do not draw Harsh: what TCP sends arrives in order, or not from some message on
 	Think          int64    // longest pause of a client between bursts, µs
-	Keys           int      // registers per partition and chapter
+	Keys           int      // how many keys they share, see workload.Config
 	Chapter        int64    // how long a set of keys is in use, µs
 	WriteBack      int      // bytes of all partitions' applied state before it goes down
 	KeepEntries    uint64
@@ -68,8 +67,7 @@ func (o *Options) fill() error {
 	if grow := r.IntN(4) == 0; !o.NoGrow && o.Nodes > 1 && grow || o.Nodes == 2 {
 		o.Grow = true
 	}
-	commands, harsh, mixed := r.IntN(4) == 0, r.IntN(2) == 0, r.IntN(mixedShare) == 0
-	o.Commands = o.Commands || commands
+	harsh, mixed := r.IntN(2) == 0, r.IntN(mixedShare) == 0
 	o.Harsh = o.Harsh || harsh && !o.Tame
 	switch o.Store {
 	case "", StoreModel:
@@ -86,7 +84,7 @@ func (o *Options) fill() error {
 	pick(r, &o.Duration, 6*time.Second, 12*time.Second, 12*time.Second, 12*time.Second, 30*time.Second)
 	pick(r, &o.Think, 20*milli, 60*milli, 200*milli)
 	pick(r, &o.Keys, 1, 2, 3, 4)
-	pick(r, &o.Chapter, second)
+	pick(r, &o.Chapter, second, 2*second, 4*second)
 	pick(r, &o.WriteBack, 2<<10, 16<<10, 1<<20)
 	pick(r, &o.KeepEntries, 1, 10, 100)
 	pick(r, &o.HousekeepTicks, 7, 20, 60)

@@ -43,6 +43,7 @@ type outStream struct {
 
 // inStream is a snapshot being received.
 type inStream struct {
+	busy    int64 // until then the part before is being written
 	from    base.NodeID
 	id      uint64
 	replica base.ReplicaID
@@ -197,7 +198,8 @@ func (p *proc) receiveChunk(from base.NodeID, msg []byte) {
 		p.ack(from, ch.Stream, ch.Seq, ackAbort)
 		return
 	}
-	p.after(p.m.access(p.c.skewed(10*micro, 2*milli)), func() {
+	in.busy = max(in.busy, p.c.now+p.m.access(p.c.skewed(10*micro, 2*milli))) // parts do not overtake
+	p.after(in.busy-p.c.now, func() {
 		if p.inStreams[in.id] == in {
 			p.receivePart(in, &ch)
 		}
