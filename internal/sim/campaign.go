@@ -70,6 +70,6 @@ func (c *Campaign) Run(ctx context.Context) *Tally {
 }
 
 const (
-	gcPercent   = 400
+	gcPercent   = 800
 	maxFailures = 100 // after so many a campaign ends in any case
 )

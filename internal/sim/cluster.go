@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -80,6 +79,7 @@ func Run(o Options) *Result {
 	if err := c.employ(); err != nil {
 		return &Result{Asked: asked, Options: o, Violations: []string{err.Error()}}
 	}
+	defer c.closeDisks()
 	c.found()
 	c.play()
 	c.verify()
@@ -162,6 +162,10 @@ func (c *cluster) enlarge(b *table) *catalog.View {
 
 // format writes what a founding node starts from.
 func (c *cluster) format(m *machine, b *table, v *catalog.View) {
+	if err := m.logs.open(); err != nil {
+		c.violate("founding: %v", err)
+		return
+	}
 	batch := m.states.NewBatch()
 	var ups []logstore.Update
 	for _, p := range v.Partitions {
@@ -196,7 +200,7 @@ func (c *cluster) format(m *machine, b *table, v *catalog.View) {
 	if err := m.states.Commit(batch); err != nil || m.states.Flush(context.Background()) != nil {
 		c.violate("founding: %v", err)
 	}
-	if err := errors.Join(m.logs.open(), m.logs.write(ups)); err != nil {
+	if err := m.logs.write(ups); err != nil {
 		c.violate("founding: %v", err)
 	}
 	m.joined = true

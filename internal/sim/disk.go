@@ -100,8 +100,7 @@ func (d *logDisk) mustSync(u *logstore.Update) bool {
 	if l == nil {
 		return true
 	}
-	h := u.HardState
-	return u.Remove || u.Reset != nil || len(u.Entries) > 0 || h != nil && (h.Term != l.hard.Term || h.Vote != l.hard.Vote)
+	return mustSync(u, l.hard)
 }
 
 func (d *logDisk) finish() error {

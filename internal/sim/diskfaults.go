@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"coterie/internal/partition"
+	"coterie/internal/storage/logstore"
 	"coterie/internal/storage/state"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -119,7 +120,7 @@ func (p *proc) fail(err error) {
 	c.met(eventDiskStopped)
 	c.trace("n%d stops: %v", m.id, err)
 	m.kill()
-	if errors.Is(err, state.ErrCorrupt) {
+	if errors.Is(err, state.ErrCorrupt) || errors.Is(err, logstore.ErrCorrupt) {
 		c.met(eventDamageFound)
 		c.after(c.faultDice.between(100*milli, 3*second), func() { c.replaceDisk(m) })
 		return
@@ -170,7 +171,7 @@ func (l faultyLog) Term(i uint64) (uint64, error) {
 
 // planned says whether an error comes from a fault that was planned.
 func planned(err error) bool {
-	return errors.Is(err, errPlanned) || errors.Is(err, state.ErrCorrupt)
+	return errors.Is(err, errPlanned) || errors.Is(err, state.ErrCorrupt) || errors.Is(err, logstore.ErrCorrupt)
 }
 
 // guard runs a piece of a process. A panic over an error of the disk ends the

@@ -9,7 +9,7 @@ const (
 	eventElectionUnderLoad Event = "an election while requests wait"
 	eventLeaderLost        Event = "a leader dies with a round under way"
 	eventTwoLeaders        Event = "an old leader does not know yet of the new one"
-	eventSnapWhileCut      Event = "a log is cut while a snapshot of it is sent"
+	eventSnapWhileCut      Event = "logs are due to be cut while a snapshot is sent"
 	eventSnapTwice         Event = "two snapshots to one node back to back"
 	eventSnapBroken        Event = "a snapshot's stream breaks off"
 	eventSnapOverdue       Event = "a snapshot's receiver does not answer"

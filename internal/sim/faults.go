@@ -92,7 +92,7 @@ func (c *cluster) plan(until int64) {
 	}
 	start := 2 * second
 	if c.opts.Grow {
-		start = d.between(second, 8*second)
+		start = d.between(300*milli, 6*second)
 	}
 	if start > until/2 {
 		start = until / 2

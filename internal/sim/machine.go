@@ -196,7 +196,12 @@ func (p *proc) openReplica(ls logstore.State) (*partition.Replica, error) {
 }
 
 // base is the state store as the process reads it.
-func (p *proc) base() state.Reader { return faultyReader{p.m.states, p} }
+func (p *proc) base() state.Reader {
+	if real, ok := p.m.states.(*realStores); ok {
+		return faultyReader{real.Store, p} // of this life
+	}
+	return faultyReader{p.m.states, p}
+}
 
 func (p *proc) newReplica(rec partition.Recovered) *partition.Replica {
 	r, err := partition.New(partition.Config{
@@ -224,7 +229,7 @@ func newProc(m *machine) *proc {
 		wallAt: base.Stamp(epoch + m.c.now + m.offset),
 		heard:  map[base.NodeID]*heard{}, settled: map[base.PartitionID]bool{},
 		creating: map[base.PartitionID]base.ReplicaID{}, imports: map[uint64]*pendingImport{},
-		sentTo: map[base.ReplicaID]int{}, joint: map[base.PartitionID]bool{},
+		sentTo: map[base.ReplicaID]int{}, confs: map[base.PartitionID]partition.Conf{},
 		outStreams: map[uint64]*outStream{}, inStreams: map[uint64]*inStream{},
 		evaluator: m.c.newEvaluator(),
 		digested:  map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},

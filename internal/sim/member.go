@@ -250,6 +250,7 @@ func (p *proc) reconcile() {
 			if r.Transfer(step.Transfer) {
 				p.c.trace("n%d p%d hands over to n%d", p.m.id, id, step.Transfer)
 				p.c.stats.Transfers++
+				p.point(pointHandover)
 			}
 			p.shard.Touch(r)
 		case len(step.Changes) > 0:

@@ -7,7 +7,6 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/partition"
-	"coterie/internal/storage/logstore"
 )
 
 // This file notes which interesting situations a run came into.
@@ -44,16 +43,6 @@ func (p *proc) noteRefusal(req *partition.Request) {
 	}
 }
 
-// noteCut: a follower may still be on its way to a snapshot from before.
-func (p *proc) noteCut(ups []logstore.Update) {
-	for _, id := range sortedKeys(p.outStreams) {
-		out := p.outStreams[id]
-		if slices.ContainsFunc(ups, func(u logstore.Update) bool { return u.Partition == out.replica.Partition() }) {
-			p.c.met(eventSnapWhileCut)
-		}
-	}
-}
-
 // noteElection looks at what a new leader means.
 func (c *cluster) noteElection(part base.PartitionID, leader base.NodeID) {
 	if c.faulty && slices.ContainsFunc(c.sessions, func(s *session) bool { return len(s.open) > 0 }) {
@@ -74,12 +63,19 @@ func (c *cluster) noteElection(part base.PartitionID, leader base.NodeID) {
 
 // noteConf follows a partition's configuration.
 func (p *proc) noteConf(r *partition.Replica) {
-	joint := r.Initialized() && r.State().Conf.Joint()
-	if joint == p.joint[r.Partition()] {
+	if !r.Initialized() {
 		return
 	}
-	p.joint[r.Partition()] = joint
-	if joint {
+	conf, before := r.State().Conf, p.confs[r.Partition()]
+	if slices.Equal(conf.Voters, before.Voters) && slices.Equal(conf.Learners, before.Learners) && conf.Joint() == before.Joint() {
+		return
+	}
+	p.confs[r.Partition()] = conf
+	if len(before.Voters) == 0 {
+		return // the first one known
+	}
+	p.point(pointConfApplied)
+	if conf.Joint() {
 		p.c.met(eventJoint)
 		p.point(pointConfJoint)
 	}

@@ -78,11 +78,14 @@ func Points() []string {
 }
 
 // maxArmed bounds the points that wait for somebody to pass.
-const maxArmed = 6
+const maxArmed = 12
 
 // arm has the next process that passes a point die there, or one of the next.
 func (c *cluster) arm(d dice, m *machine) {
 	p := points[d.rand.IntN(len(points))]
+	if p.often { // the rest is where it is hard to die by chance
+		p = points[d.rand.IntN(len(points))]
+	}
 	if f := c.favourites; len(f) > 0 && d.chance(0.7) {
 		p = points[f[d.rand.IntN(len(f))]]
 	}
@@ -95,7 +98,7 @@ func (c *cluster) arm(d dice, m *machine) {
 	}
 	c.trace("armed: %s, after %d passes", p.label, passes)
 	c.armed[p.label] = passes
-	c.after(d.between(second, 8*second), func() { delete(c.armed, p.label) })
+	c.after(d.between(5*second, 40*second), func() { delete(c.armed, p.label) })
 }
 
 // point is a place where a process may die. It says that it did: then the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
@@ -65,7 +66,7 @@ type proc struct {
 	placing      int
 
 	sentTo map[base.ReplicaID]int // snapshots
-	joint  map[base.PartitionID]bool
+	confs  map[base.PartitionID]partition.Conf
 
 	digested map[base.PartitionID]uint64 // applied index of the last digest
 }
@@ -172,6 +173,9 @@ func (p *proc) carryOut(out *partition.Output) {
 		return
 	}
 	for i := range out.Snapshots {
+		if p.dead {
+			return
+		}
 		p.sendSnapshot(&out.Snapshots[i])
 	}
 	for i := range out.MoveDowns {
@@ -182,7 +186,9 @@ func (p *proc) carryOut(out *partition.Output) {
 		p.discardImport(token)
 	}
 	for _, r := range out.Changed {
-		p.replicaChanged(r)
+		if p.replicaChanged(r); p.dead {
+			return
+		}
 	}
 	p.finish(out.Finished)
 }
@@ -346,13 +352,30 @@ func (p *proc) undelivered(to base.NodeID, msg []byte) {
 func (p *proc) sendRaft(m *partition.Message) {
 	msg := wire.AppendRaft(nil, m.Partition, m.From, m.To, m.Raft)
 	from, in := p.m.id, laneControl
-	r := m.Raft
 	if len(msg) > largeAppend {
 		in = laneAppend
 	}
-	p.c.trace("n%d -> n%d p%d %v t%d %d/%d c%d e%d %v", from, m.Node, m.Partition, r.GetType(), r.GetTerm(),
-		r.GetLogTerm(), r.GetIndex(), r.GetCommit(), len(r.GetEntries()), r.GetReject())
+	p.c.endLine(appendMessage(p.c.beginLine(), from, m))
 	p.c.scatter(p, m.Node, in, func(q *proc) { q.receiveRaft(from, msg) })
+}
+
+// appendMessage writes a message of Raft as a line of the trace.
+func appendMessage(b []byte, from base.NodeID, m *partition.Message) []byte {
+	r := m.Raft
+	num := func(before string, n uint64) { b = strconv.AppendUint(append(b, before...), n, 10) }
+	num("n", uint64(from))
+	num(" -> n", uint64(m.Node))
+	num(" p", uint64(m.Partition))
+	b = append(append(b, ' '), r.GetType().String()...)
+	num(" t", r.GetTerm())
+	num(" ", r.GetLogTerm())
+	num("/", r.GetIndex())
+	num(" c", r.GetCommit())
+	num(" e", uint64(len(r.GetEntries())))
+	if r.GetReject() {
+		b = append(b, " rejected"...)
+	}
+	return b
 }
 
 // largeAppend is the size from which a Raft message travels in the lower
@@ -607,9 +630,11 @@ func (p *proc) flushState() {
 }
 
 func (p *proc) truncate(durable func(base.PartitionID) uint64) {
+	if len(p.outStreams) > 0 {
+		p.c.met(eventSnapWhileCut)
+	}
 	if ups := p.shard.Truncate(durable, p.c.opts.KeepEntries); len(ups) > 0 {
 		p.c.stats.Truncations += len(ups)
-		p.noteCut(ups)
 		p.enqueueLog(logWrite{updates: ups, done: func() { p.point(pointLogCut) }})
 	}
 }

@@ -1,9 +1,9 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,20 +23,52 @@ type event struct {
 	run     func()
 }
 
+// eventHeap is a heap with four children to a node, which is shallower than
+// one with two.
 type eventHeap []event
 
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+func (h *eventHeap) push(e event) {
+	q := append(*h, e)
+	*h = q
+	i := len(q) - 1
+	for i > 0 {
+		up := (i - 1) / 4
+		if !e.before(&q[up]) {
+			break
+		}
+		q[i], i = q[up], up
+	}
+	q[i] = e
 }
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*h = old[:len(old)-1]
-	return e
+
+func (h *eventHeap) pop() event {
+	q := *h
+	top, last := q[0], q[len(q)-1]
+	q[len(q)-1] = event{}
+	q = q[:len(q)-1]
+	*h = q
+	i := 0
+	for {
+		least := 4*i + 1
+		if least >= len(q) {
+			break
+		}
+		for k := least + 1; k < min(4*i+5, len(q)); k++ {
+			if q[k].before(&q[least]) {
+				least = k
+			}
+		}
+		if !q[least].before(&last) {
+			break
+		}
+		q[i], i = q[least], least
+	}
+	if len(q) > 0 {
+		q[i] = last
+	}
+	return top
 }
 
 // world is the one place for time, chance and the trace.
@@ -68,7 +100,7 @@ func newWorld(seed uint64, trace io.Writer) *world {
 // after plans f; delays of one event are counted from its time.
 func (w *world) after(delay int64, f func()) {
 	w.seq++
-	heap.Push(&w.queue, event{at: w.now + max(delay, 0), seq: w.seq, run: f})
+	w.queue.push(event{at: w.now + max(delay, 0), seq: w.seq, run: f})
 }
 
 // run lets events happen until the given time, or until stop says so. A panic
@@ -84,7 +116,7 @@ func (w *world) run(until int64, stop func() bool) {
 			w.now = until
 			return
 		}
-		e := heap.Pop(&w.queue).(event)
+		e := w.queue.pop()
 		w.now = e.at
 		w.events++
 		e.run()
@@ -93,10 +125,21 @@ func (w *world) run(until int64, stop func() bool) {
 
 // trace writes a line of the history: what the run's hash is made of.
 func (w *world) trace(format string, args ...any) {
-	line := fmt.Appendf(w.line[:0], "%10d ", w.now)
-	line = fmt.Appendf(line, format, args...)
+	w.endLine(fmt.Appendf(w.beginLine(), format, args...))
+}
+
+// beginLine and endLine are trace for lines that are too many for package fmt.
+func (w *world) beginLine() []byte {
+	line := w.line[:0]
+	for n := int64(1e9); n > w.now && n > 1; n /= 10 { // times stand below each other
+		line = append(line, ' ')
+	}
+	return append(strconv.AppendInt(line, w.now, 10), ' ')
+}
+
+func (w *world) endLine(line []byte) {
 	line = append(line, '\n')
-	w.line = line
+	w.line = line[:0]
 	w.hash.Write(line) //nolint:errcheck // never fails
 	last := &w.recent[w.lines%tailLines]
 	*last = append((*last)[:0], line...)
