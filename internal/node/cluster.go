@@ -218,6 +218,7 @@ func (n *Node) setPeers(peers map[base.NodeID]string) {
 // placeReplicas opens the replicas that the catalog wants here, and closes
 // those that it does not want and that are members no more.
 func (n *Node) placeReplicas() {
+	n.readmit()
 	for i := range n.view.Partitions {
 		p := &n.view.Partitions[i]
 		want, have := p.On(n.id.Node), n.shard.Replica(p.ID)
@@ -227,6 +228,32 @@ func (n *Node) placeReplicas() {
 		case have != nil && (want == nil || want.Replica != have.ID()) && !have.Storing() && n.outOf(have):
 			n.removeReplica(have)
 		}
+	}
+}
+
+// readmit opens this node's new replica of the catalog. A node that was taken
+// for dead and came back has one that is no member any more, and a catalog
+// that does not say so: only the catalog's leader can tell.
+func (n *Node) readmit() {
+	var id base.ReplicaID
+	for _, h := range n.heard {
+		for _, rr := range h.report.Replicas {
+			if rr.Partition != base.Catalog || !rr.Leads || !rr.Ready || rr.Joint {
+				continue
+			}
+			for _, m := range rr.Members {
+				if m.Node == n.id.Node {
+					id = max(id, m.Replica)
+				}
+			}
+		}
+	}
+	switch have := n.shard.Replica(base.Catalog); {
+	case id == 0:
+	case have == nil:
+		n.createReplica(base.Catalog, id)
+	case have.ID() < id && !have.Storing() && n.outOf(have):
+		n.removeReplica(have)
 	}
 }
 

@@ -64,19 +64,8 @@ type leadership struct {
 func Run(o Options) *Result {
 	defer seedElections(o.Seed)()
 	asked := o
-	if err := o.fill(); err != nil {
-		return &Result{Asked: asked, Options: o, Violations: []string{err.Error()}}
-	}
-	w := newWorld(o.Seed, o.Trace)
-	c := &cluster{
-		world: w, opts: o, spans: map[base.PartitionID]base.Span{},
-		leaders: map[leadership]base.NodeID{}, digests: map[position]uint64{},
-		armed: map[Point]int{}, faultDice: newDice(o.Seed, "what follows from faults"),
-	}
-	c.fair = climate(newDice(o.Seed, "network"), o.Harsh)
-	c.net = c.fair
-	c.trace("seed %d: %d nodes, %d partitions, grow %v, election %d, bug %d", o.Seed, o.Nodes, o.Partitions, o.Grow, o.ElectionTicks, o.Bug)
-	if err := c.employ(); err != nil {
+	c, err := build(&o)
+	if err != nil {
 		return &Result{Asked: asked, Options: o, Violations: []string{err.Error()}}
 	}
 	defer c.closeDisks()
@@ -84,9 +73,25 @@ func Run(o Options) *Result {
 	c.play()
 	c.verify()
 	return &Result{
-		Asked: asked, Options: o, Tail: w.tail(), Hash: w.hash.Sum64(), Lines: w.lines, Events: w.events,
-		Virtual: time.Duration(w.now) * time.Microsecond, Stats: c.stats, Violations: w.broken,
+		Asked: asked, Options: o, Tail: c.tail(), Hash: c.hash.Sum64(), Lines: c.lines, Events: c.events,
+		Virtual: time.Duration(c.now) * time.Microsecond, Stats: c.stats, Violations: c.broken,
 	}
+}
+
+// build draws what o leaves open, and makes a world without machines.
+func build(o *Options) (*cluster, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	c := &cluster{
+		world: newWorld(o.Seed, o.Trace), opts: *o, spans: map[base.PartitionID]base.Span{},
+		leaders: map[leadership]base.NodeID{}, digests: map[position]uint64{},
+		armed: map[Point]int{}, faultDice: newDice(o.Seed, "what follows from faults"),
+	}
+	c.fair = climate(newDice(o.Seed, "network"), o.Harsh)
+	c.net = c.fair
+	c.trace("seed %d: %d nodes, %d partitions, grow %v, election %d, bug %d", o.Seed, o.Nodes, o.Partitions, o.Grow, o.ElectionTicks, o.Bug)
+	return c, c.employ()
 }
 
 // found makes the machines and the cluster's first state.

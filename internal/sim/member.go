@@ -35,6 +35,7 @@ type leadReport struct {
 	joint     bool
 	settled   bool
 	members   []base.ReplicaID
+	here      map[base.NodeID]base.ReplicaID // the newest member on each node
 }
 
 // heard is what a process knows of another node.
@@ -64,7 +65,11 @@ func (p *proc) report() {
 			partition: rep.Partition(), term: term, applied: rep.State().Index, ready: rep.Ready(),
 			joint: rep.State().Conf.Joint(), settled: p.settled[rep.Partition()],
 		}
-		rep.Progress(func(id base.ReplicaID, _ base.NodeID, _ bool, _ uint64, _ bool) { l.members = append(l.members, id) })
+		l.here = map[base.NodeID]base.ReplicaID{}
+		rep.Progress(func(id base.ReplicaID, node base.NodeID, _ bool, _ uint64, _ bool) {
+			l.members = append(l.members, id)
+			l.here[node] = max(l.here[node], id)
+		})
 		slices.Sort(l.members)
 		r.leads = append(r.leads, l)
 	}
@@ -135,6 +140,7 @@ func (p *proc) loadCatalog(r *partition.Replica) {
 }
 
 func (p *proc) placeReplicas() {
+	p.readmit()
 	if p.view == nil {
 		return
 	}
@@ -147,6 +153,26 @@ func (p *proc) placeReplicas() {
 		case have != nil && (want == nil || want.Replica != have.ID()) && !have.Storing() && p.outOf(have):
 			p.removeReplica(have)
 		}
+	}
+}
+
+// readmit opens the machine's new replica of the catalog, if its leader has
+// one, as in package node.
+func (p *proc) readmit() {
+	var id base.ReplicaID
+	for _, h := range p.heard {
+		for _, l := range h.report.leads {
+			if l.partition == base.Catalog && l.ready && !l.joint {
+				id = max(id, l.here[p.m.id])
+			}
+		}
+	}
+	switch have := p.shard.Replica(base.Catalog); {
+	case id == 0:
+	case have == nil:
+		p.createReplica(base.Catalog, id)
+	case have.ID() < id && !have.Storing() && p.outOf(have):
+		p.removeReplica(have)
 	}
 }
 
