@@ -52,18 +52,30 @@ func thousands(n int) string {
 }
 
 // explain says what a run found, how to see it again, and what came before.
-func (f *flags) explain(_ context.Context, out io.Writer, r *sim.Result) {
-	o := &r.Options
-	fmt.Fprintf(out, "\nVIOLATION in seed %d (%d nodes, %d partitions, %d sessions, %v of faults, store %s):\n",
-		o.Seed, o.Nodes, o.Partitions, o.Sessions, o.Duration, o.Store)
-	for _, v := range r.Violations {
-		fmt.Fprintf(out, "  %s\n", v)
+func (f *flags) explain(ctx context.Context, out, progress io.Writer, r *sim.Result) {
+	violation(out, "VIOLATION", r)
+	if f.shrink > 0 {
+		fmt.Fprintf(progress, "\nlooking for a smaller run, for up to %v\n", f.shrink)
+		small, runs := sim.Shrink(ctx, r, f.shrink)
+		if small != r {
+			violation(out, fmt.Sprintf("SMALLEST of %d further runs,", runs), small)
+			r = small
+		}
 	}
 	fmt.Fprintln(out, "the end of its history:")
 	for _, l := range r.Tail {
 		fmt.Fprintf(out, "  %s\n", l)
 	}
 	fmt.Fprintf(out, "again: %s --trace /tmp/trace\n", r.Asked.CommandLine())
+}
+
+func violation(out io.Writer, title string, r *sim.Result) {
+	o, s := &r.Options, &r.Stats
+	fmt.Fprintf(out, "\n%s in seed %d (%d nodes, %d partitions, %d sessions, %v of faults, store %s; %d operations, %d faults, %d lines of history):\n",
+		title, o.Seed, o.Nodes, o.Partitions, o.Sessions, o.Duration, o.Store, s.Ops, s.Faults.Total(), r.Lines)
+	for _, v := range r.Violations {
+		fmt.Fprintf(out, "  %s\n", v)
+	}
 }
 
 // summary says what a campaign came across.

@@ -133,7 +133,7 @@ func (f *flags) carryOut(ctx context.Context, c *sim.Campaign, single bool, out,
 			p.show(t)
 		}
 		if len(r.Violations) > 0 && f.output == "text" {
-			f.explain(ctx, out, r)
+			f.explain(ctx, out, progress, r)
 		}
 	}
 	t := c.Run(ctx)

@@ -149,7 +149,8 @@ func (o *Options) allows(kind string, drawn bool) bool {
 	return swarm && drawn || slices.Contains(o.Faults, kind) || slices.Contains(o.Faults, FaultsAll)
 }
 
-// CommandLine is what runs the same again.
+// CommandLine is what runs the same again. A planted bug is named for the
+// reader: no command line plants one.
 func (o *Options) CommandLine() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "coterie-sim --seed %d", o.Seed)
@@ -166,6 +167,12 @@ func (o *Options) CommandLine() string {
 	flag(o.Store != "", "store", o.Store)
 	flag(len(o.Faults) > 0, "faults", strings.Join(o.Faults, ","))
 	flag(o.FaultRate != 0, "rate", o.FaultRate)
+	if o.Bug != NoBug {
+		fmt.Fprintf(&b, " --bug %d", o.Bug)
+	}
+	if o.Grow {
+		b.WriteString(" --grow")
+	}
 	if o.NoGrow {
 		b.WriteString(" --no-grow")
 	}
