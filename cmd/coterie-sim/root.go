@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coterie/internal/sim"
+	"coterie/internal/workload"
 
 	"github.com/spf13/cobra"
 )
@@ -66,7 +67,7 @@ func (f *flags) define(cmd *cobra.Command) {
 	fs.DurationVar(&f.wall, "for", 0, "how long to go on with further seeds")
 	fs.StringVar(&f.faults, "faults", sim.FaultsSwarm, "kinds of faults: names, or "+sim.FaultsSwarm+", "+sim.FaultsAll+", "+sim.FaultsNone+"; -name leaves one out")
 	fs.Float64Var(&o.FaultRate, "rate", 0, "how many times as many faults as the seed says")
-	fs.StringVar(&o.Workload, "workload", "", "what the clients do; drawn from the seed if not set")
+	fs.StringVar(&o.Workload, "workload", "", "what the clients do: one or several of "+workload.Names()+"; drawn from the seed if not set")
 	fs.IntVar(&o.Nodes, "nodes", 0, fmt.Sprintf("nodes, 1 to %d; drawn from the seed if not set", sim.MaxNodes))
 	fs.IntVar(&o.Partitions, "partitions", 0, "partitions; drawn from the seed if not set")
 	fs.IntVar(&o.Sessions, "sessions", 0, "clients; drawn from the seed if not set")

@@ -1,12 +1,15 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
+
+	"coterie/internal/workload"
 )
 
 // Stores of a run.
@@ -183,4 +186,7 @@ func (o *Options) CommandLine() string {
 }
 
 // Check says what is wrong with options, whatever the seed.
-func (o Options) Check() error { return o.fill() }
+func (o Options) Check() error {
+	_, err := workload.Parse(o.Workload)
+	return errors.Join(o.fill(), err)
+}

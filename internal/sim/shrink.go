@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"coterie/internal/workload"
 )
 
 // otherSeeds is how many further seeds a smaller run is tried with: with one
@@ -106,10 +108,19 @@ func smaller(r *Result) (all []Options) {
 			o.Faults = append(slices.Clone(o.Faults), "-"+kind)
 		})
 	}
+	for _, k := range workload.Kinds() {
+		add(func(o *Options) { o.Workload = k.Name })
+	}
 	if now.Harsh && !asked.Tame {
 		add(func(o *Options) { o.Tame = true })
 	}
-	return slices.DeleteFunc(all, func(o Options) bool { return o.CommandLine() == asked.CommandLine() })
+	// What is the same already is no step; of workloads, none once there is one.
+	return slices.DeleteFunc(all, func(o Options) bool {
+		if asked.Workload != "" && o.Workload != asked.Workload && !strings.Contains(asked.Workload, ",") {
+			return true
+		}
+		return o.CommandLine() == asked.CommandLine()
+	})
 }
 
 // violatedAt is when the first violation was met.
