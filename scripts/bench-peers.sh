@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Measures three Coterie nodes, one node alone, and the Redis servers that
-# come closest to it, all on this machine in one run. Prints one line each.
-# Needs redis-server. Usage: scripts/bench-peers.sh [rounds]
+# Measures three Coterie nodes, one node alone, and the peers that come closest
+# to it, all on this machine in one run. Prints one line each.
+# Needs redis-server. With ETCD=DIR, where DIR holds the programs etcd,
+# etcdctl and etcd-benchmark (tools/benchmark of its source), etcd is measured too.
+# Usage: [ETCD=DIR] scripts/bench-peers.sh [rounds]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3}
@@ -45,6 +47,31 @@ waited() { # name n args
 	t0=$(ticks); line=$("$dir/redis-wait" -addr 127.0.0.1:16001 -n "$n" "$@"); t1=$(ticks)
 	printf "%-44s %s, CPU of the servers %.1f us/op\n" "$name" "$line" "$(echo "($t1-$t0)*10000/$n" | bc -l)"
 }
+etcd_row() { # name requests args...
+	local name=$1 n=$2 t0 t1; shift 2
+	t0=$(ticks); "$ETCD/etcd-benchmark" --endpoints "$E" "$@" --total "$n" >"$dir/etcd.out" 2>/dev/null; t1=$(ticks)
+	awk -v name="$name" -v n="$n" -v t=$((t1 - t0)) '/Requests\/sec:/ {o=$2} /^ *50% in/ {p=$3} /^ *99% in/ {q=$3}
+		END {printf "%-44s %8.0f ops/s  p50 %5.2f ms  p99 %5.2f ms  CPU of the servers %5.1f us/op\n", name, o, p*1000, q*1000, t*10000/n}' "$dir/etcd.out"
+}
+etcd() { # round
+	local i b=$((17000 + $1 * 10)) all=""
+	npids=(); E=""
+	for i in 1 2 3; do all+=",e$i=http://127.0.0.1:$((b + 100 + i))"; E+=",127.0.0.1:$((b + i))"; done
+	E=${E#,}
+	for i in 1 2 3; do
+		"$ETCD/etcd" --name "e$i" --data-dir "$dir/etcd$i" --listen-client-urls "http://127.0.0.1:$((b + i))" \
+			--advertise-client-urls "http://127.0.0.1:$((b + i))" --listen-peer-urls "http://127.0.0.1:$((b + 100 + i))" \
+			--initial-advertise-peer-urls "http://127.0.0.1:$((b + 100 + i))" --initial-cluster "${all#,}" --log-level error >"$dir/etcd$i.log" 2>&1 &
+		npids+=($!); pids+=($!)
+	done
+	sleep 4
+	etcd_row "etcd, put, 50 clients" 40000 --clients 50 --conns 50 put --key-size 16 --val-size 64 --key-space-size 100000
+	local key=0123456789abcdef
+	"$ETCD/etcdctl" --endpoints "$E" put $key "$(printf '%64s' x)" >/dev/null
+	etcd_row "etcd, get, 50 clients" 60000 --clients 50 --conns 50 range "$key" --consistency l
+	etcd_row "etcd, put, 1 client" 2000 --clients 1 --conns 1 put --key-size 16 --val-size 64 --key-space-size 100000
+	stop; rm -rf "$dir"/etcd?
+}
 echo "# $(nproc) processors, $(uname -r), $("$co" version | head -1), $(redis-server --version | cut -d' ' -f3)"
 for ((round = 1; round <= rounds; round++)); do
 	echo "## round $round"
@@ -73,4 +100,5 @@ for ((round = 1; round <= rounds; round++)); do
 	waited "redis 1+2, 16 SETs then WAIT 1" 800000 -P 16
 	waited "redis 1+2, SET then WAIT 1, 1 connection" 5000 -c 1
 	stop; rm -rf "$dir"/r1600*
+	if [ -n "${ETCD:-}" ]; then etcd "$round"; fi
 done

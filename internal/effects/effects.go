@@ -4,20 +4,24 @@
 //
 // The format is frozen and versioned (Version); testdata holds golden bytes.
 //
-//	version  u8   1
+//	version  u8   2
 //	flags    u8   reserved, 0
 //	term     uvarint  the Raft term the round was evaluated in
 //	round    uvarint  number of the round within that term, from 1
 //	stamp    uvarint  the round's time, microseconds
 //	nextID   uvarint  the partition's next object id after this round
-//	origins  uvarint n, then n × { gateway uvarint, incarnation uvarint,
-//	         m uvarint, m × sequence (first as uvarint, then signed varint
-//	         differences) }: the requests that left effects here
+//	answers  uvarint n, then n × { gateway uvarint, low-water uvarint, last
+//	         sequence uvarint, length uvarint, list }: the requests that were
+//	         run here and their replies, by gateway; see AppendAnswer
 //	body     operations in order, to the end
 //
 // An operation is written as in a Pebble batch: kind u8, key length uvarint,
 // key, and for Set and DeleteRange a second length and string. The kinds are
 // Pebble's own: 0 Delete, 1 Set, 15 DeleteRange.
+//
+// Version 1 is still read. It had the requests' origins in place of the
+// answers, as groups of { gateway, incarnation, count, sequences }, without
+// replies.
 package effects
 
 import (
@@ -29,7 +33,10 @@ import (
 )
 
 // Version is the format that this package writes.
-const Version = 1
+const Version = 2
+
+// versionOrigins is the format before there were answers.
+const versionOrigins = 1
 
 // Kind is an operation's kind, with Pebble's numbers.
 type Kind uint8
@@ -54,40 +61,76 @@ type Header struct {
 	NextObjectID uint64
 }
 
-// AppendHeader appends an entry's header, up to and including its origins.
-// Origins are grouped by gateway and incarnation where neighbours share them.
-func AppendHeader(dst []byte, h Header, origins []base.Origin) []byte {
+// Answers are requests of one gateway that were run in a round, in a list of
+// sequences and replies, and what that gateway has confirmed.
+type Answers struct {
+	Gateway  base.NodeID
+	LowWater uint64 // sequences below it are over: their replies are not needed any more
+	Last     uint64 // the highest sequence in List; 0: it is empty
+	List     []byte // made with AppendAnswer
+}
+
+// replyOK is the most frequent reply; it takes one byte.
+const replyOK = "+OK\r\n"
+
+// Add appends one request's sequence and reply to the list: the difference to
+// the sequence before (to 0 for the first) as a signed varint, then 0 for +OK,
+// or the reply's length plus one and the reply.
+func (a *Answers) Add(sequence uint64, reply []byte, before uint64) {
+	a.List = binary.AppendVarint(a.List, int64(sequence-before))
+	if string(reply) == replyOK {
+		a.List = append(a.List, 0)
+	} else {
+		a.List = binary.AppendUvarint(a.List, uint64(len(reply))+1)
+		a.List = append(a.List, reply...)
+	}
+	a.Last = max(a.Last, sequence)
+}
+
+// Find returns the reply to a request in the list.
+func (a *Answers) Find(sequence uint64) (reply []byte, ok bool) {
+	d, at := Decoder{rest: a.List}, uint64(0)
+	for len(d.rest) > 0 && d.err == nil {
+		at += uint64(d.varint())
+		reply := []byte(replyOK)
+		if n := d.uvarint(); n > 0 {
+			reply = d.take(n - 1)
+		}
+		if at == sequence && d.err == nil {
+			return reply, true
+		}
+	}
+	return nil, false
+}
+
+// AppendHeader appends an entry's header, up to and including the answers.
+func AppendHeader(dst []byte, h Header, answers []Answers) []byte {
 	dst = append(dst, Version, 0)
 	dst = binary.AppendUvarint(dst, h.Term)
 	dst = binary.AppendUvarint(dst, h.Round)
 	dst = binary.AppendUvarint(dst, uint64(h.Stamp))
 	dst = binary.AppendUvarint(dst, h.NextObjectID)
-	groups := 0
-	for i := range origins {
-		if i == 0 || !sameGateway(origins[i-1], origins[i]) {
-			groups++
-		}
-	}
-	dst = binary.AppendUvarint(dst, uint64(groups))
-	for i := 0; i < len(origins); {
-		j := i + 1
-		for j < len(origins) && sameGateway(origins[i], origins[j]) {
-			j++
-		}
-		dst = binary.AppendUvarint(dst, uint64(origins[i].Gateway))
-		dst = binary.AppendUvarint(dst, origins[i].Incarnation)
-		dst = binary.AppendUvarint(dst, uint64(j-i))
-		dst = binary.AppendUvarint(dst, origins[i].Sequence)
-		for k := i + 1; k < j; k++ {
-			dst = binary.AppendVarint(dst, int64(origins[k].Sequence-origins[k-1].Sequence))
-		}
-		i = j
+	dst = binary.AppendUvarint(dst, uint64(len(answers)))
+	for i := range answers {
+		dst = AppendAnswers(dst, &answers[i])
 	}
 	return dst
 }
 
-func sameGateway(a, b base.Origin) bool {
-	return a.Gateway == b.Gateway && a.Incarnation == b.Incarnation
+// AppendAnswers appends what AnswersOf reads.
+func AppendAnswers(dst []byte, a *Answers) []byte {
+	dst = binary.AppendUvarint(dst, uint64(a.Gateway))
+	dst = binary.AppendUvarint(dst, a.LowWater)
+	dst = binary.AppendUvarint(dst, a.Last)
+	dst = binary.AppendUvarint(dst, uint64(len(a.List)))
+	return append(dst, a.List...)
+}
+
+// AnswersOf reads answers off the front of b; the list aliases b.
+func AnswersOf(b []byte) (a Answers, rest []byte, err error) {
+	d := Decoder{rest: b}
+	a = d.answers()
+	return a, d.rest, d.err
 }
 
 // AppendSet appends a Set operation.
@@ -141,8 +184,9 @@ func (d *Decoder) varint() int64 {
 	return v
 }
 
-func (d *Decoder) bytes() []byte {
-	n := d.uvarint()
+func (d *Decoder) bytes() []byte { return d.take(d.uvarint()) }
+
+func (d *Decoder) take(n uint64) []byte {
 	if n > uint64(len(d.rest)) {
 		d.fail("length past the end")
 		return nil
@@ -159,14 +203,19 @@ func (d *Decoder) fail(why string) {
 	d.rest = nil
 }
 
+func (d *Decoder) answers() Answers {
+	return Answers{Gateway: base.NodeID(d.uvarint()), LowWater: d.uvarint(), Last: d.uvarint(), List: d.bytes()}
+}
+
 // Decode reads an entry's header and leaves the decoder at its operations.
-// visit is called for each origin; it may be nil.
-func Decode(entry []byte, visit func(base.Origin)) (Header, Decoder, error) {
+// visit is called for each gateway's answers, which alias the entry; it may be
+// nil.
+func Decode(entry []byte, visit func(Answers)) (Header, Decoder, error) {
 	var h Header
 	if len(entry) < 2 {
 		return h, Decoder{}, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(entry))
 	}
-	if entry[0] != Version || entry[1] != 0 {
+	if entry[0] != Version && entry[0] != versionOrigins || entry[1] != 0 {
 		return h, Decoder{}, fmt.Errorf("%w: version %d, flags %#x", ErrVersion, entry[0], entry[1])
 	}
 	d := Decoder{rest: entry[2:]}
@@ -174,20 +223,31 @@ func Decode(entry []byte, visit func(base.Origin)) (Header, Decoder, error) {
 	h.Round = d.uvarint()
 	h.Stamp = base.Stamp(d.uvarint())
 	h.NextObjectID = d.uvarint()
+	if entry[0] == versionOrigins {
+		d.skipOrigins()
+		return h, d, d.err
+	}
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
-		o := base.Origin{Gateway: base.NodeID(d.uvarint()), Incarnation: d.uvarint()}
-		for m, first := d.uvarint(), true; m > 0 && d.err == nil; m-- {
-			if first {
-				o.Sequence, first = d.uvarint(), false
-			} else {
-				o.Sequence += uint64(d.varint())
-			}
-			if visit != nil && d.err == nil {
-				visit(o)
-			}
+		if a := d.answers(); visit != nil && d.err == nil {
+			visit(a)
 		}
 	}
 	return h, d, d.err
+}
+
+// skipOrigins passes over what version 1 had in place of the answers.
+func (d *Decoder) skipOrigins() {
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		d.uvarint() // gateway
+		d.uvarint() // incarnation
+		for m, first := d.uvarint(), true; m > 0 && d.err == nil; m, first = m-1, false {
+			if first {
+				d.uvarint()
+			} else {
+				d.varint()
+			}
+		}
+	}
 }
 
 // Op is one operation. Value is the upper bound of a DeleteRange.

@@ -7,37 +7,33 @@ import (
 	"flag"
 	"os"
 	"testing"
-
-	"coterie/internal/base"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew (a format change!)")
 
-func sample() ([]byte, Header, []base.Origin, []Op) {
+func sample() ([]byte, Header, []Answers, []Op) {
 	h := Header{Term: 7, Round: 3, Stamp: 1790000000123456, NextObjectID: 42}
-	origins := []base.Origin{
-		{Gateway: 1, Incarnation: 2, Sequence: 1000},
-		{Gateway: 1, Incarnation: 2, Sequence: 1001},
-		{Gateway: 1, Incarnation: 2, Sequence: 999},
-		{Gateway: 3, Incarnation: 1, Sequence: 5},
-	}
+	answers := []Answers{{Gateway: 1, LowWater: 998}, {Gateway: 3, LowWater: 5}}
+	answers[0].Add(1000, []byte("+OK\r\n"), 0)
+	answers[0].Add(1001, []byte(":7\r\n"), 1000)
+	answers[0].Add(999, nil, 1001)
 	ops := []Op{
 		{Kind: Set, Key: []byte("key"), Value: []byte("value")},
 		{Kind: Delete, Key: []byte("gone")},
 		{Kind: DeleteRange, Key: []byte("a"), Value: []byte("b")},
 		{Kind: Set, Key: []byte{}, Value: []byte{}},
 	}
-	b := AppendHeader(nil, h, origins)
+	b := AppendHeader(nil, h, answers)
 	b = AppendSet(b, ops[0].Key, ops[0].Value)
 	b = AppendDelete(b, ops[1].Key)
 	b = AppendDeleteRange(b, ops[2].Key, ops[2].Value)
 	b = AppendSet(b, nil, nil)
-	return b, h, origins, ops
+	return b, h, answers, ops
 }
 
 func TestGolden(t *testing.T) {
 	b, _, _, _ := sample()
-	const file = "testdata/entry-v1.hex"
+	const file = "testdata/entry-v2.hex"
 	got := hex.EncodeToString(b) + "\n"
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -53,21 +49,53 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestVersion1: logs may still hold entries of the format before.
+func TestVersion1(t *testing.T) {
+	file, err := os.ReadFile("testdata/entry-v1.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(string(bytes.TrimSpace(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, want, _, ops := sample()
+	h, d, err := Decode(b, func(Answers) { t.Error("answers in version 1") })
+	if err != nil || h != want {
+		t.Fatalf("header %+v, %v", h, err)
+	}
+	sameOps(t, d, ops)
+}
+
 func TestRoundTrip(t *testing.T) {
-	b, h, origins, ops := sample()
-	var seen []base.Origin
-	gotH, d, err := Decode(b, func(o base.Origin) { seen = append(seen, o) })
+	b, h, answers, ops := sample()
+	var seen []Answers
+	gotH, d, err := Decode(b, func(a Answers) { seen = append(seen, a) })
 	if err != nil || gotH != h {
 		t.Fatalf("header %+v, %v", gotH, err)
 	}
-	if len(seen) != len(origins) {
-		t.Fatalf("origins %v", seen)
+	if len(seen) != len(answers) {
+		t.Fatalf("answers %v", seen)
 	}
 	for i := range seen {
-		if seen[i] != origins[i] {
-			t.Errorf("origin %d: %v, want %v", i, seen[i], origins[i])
+		if seen[i].Gateway != answers[i].Gateway || seen[i].LowWater != answers[i].LowWater || seen[i].Last != answers[i].Last ||
+			!bytes.Equal(seen[i].List, answers[i].List) {
+			t.Errorf("answers %d: %v, want %v", i, seen[i], answers[i])
 		}
 	}
+	for seq, want := range map[uint64]string{1000: "+OK\r\n", 1001: ":7\r\n", 999: ""} {
+		if got, ok := seen[0].Find(seq); !ok || string(got) != want {
+			t.Errorf("reply to %d: %q, %v", seq, got, ok)
+		}
+	}
+	if _, ok := seen[0].Find(998); ok {
+		t.Error("found what is not there")
+	}
+	sameOps(t, d, ops)
+}
+
+func sameOps(t *testing.T, d Decoder, ops []Op) {
+	t.Helper()
 	for i := 0; ; i++ {
 		op, ok := d.Next()
 		if !ok {
@@ -105,7 +133,7 @@ func FuzzDecode(f *testing.F) {
 	b, _, _, _ := sample()
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, in []byte) {
-		_, d, err := Decode(in, func(base.Origin) {})
+		_, d, err := Decode(in, func(a Answers) { a.Find(7) })
 		for err == nil {
 			if _, ok := d.Next(); !ok {
 				break

@@ -30,7 +30,10 @@ type peerOut struct {
 
 // remoteSink marks requests that another gateway sent; the loop answers them
 // by message.
-type remoteSink struct{ node base.NodeID }
+type remoteSink struct {
+	node  base.NodeID
+	fence routing.Fence
+}
 
 // Complete is never called: the loop recognizes the type.
 func (*remoteSink) Complete(*partition.Request) {
@@ -239,7 +242,8 @@ func (n *Node) forward(f *routing.Forward) {
 	req := f.Request
 	p := n.peer(f.Node)
 	p.requests = wire.AppendRequest(p.requests, &wire.RequestItem{
-		Sequence: req.Origin.Sequence, Incarnation: req.Origin.Incarnation, Term: req.Term,
+		Sequence: req.Origin.Sequence, LowWater: req.LowWater, Incarnation: req.Origin.Incarnation,
+		Attempt: req.Route.Attempt, Term: req.Term,
 		Partition: req.Partition, Slot: req.Slot, DB: req.DB, Proto: req.Proto, Flags: uint8(req.Flags), Args: req.Args,
 	})
 	if len(p.requests) > maxCoalesced {
@@ -265,14 +269,15 @@ func (n *Node) undelivered(to base.NodeID, msg []byte) {
 	}
 	var it wire.RequestItem
 	for ok, err := rd.Next(&it); ok && err == nil; ok, err = rd.Next(&it) {
-		n.router.Undelivered(to, it.Sequence)
+		n.router.Undelivered(to, it.Sequence, it.Attempt)
 	}
 }
 
 func (n *Node) answerRemote(to base.NodeID, req *partition.Request) {
 	p := n.peer(to)
 	p.replies = wire.AppendReply(p.replies, &wire.ReplyItem{
-		Sequence: req.Origin.Sequence, Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
+		Sequence: req.Origin.Sequence, Attempt: req.Route.Attempt,
+		Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
 	})
 	if len(p.replies) > maxCoalesced {
 		n.sendReplies(to, p)
@@ -398,10 +403,14 @@ func (n *Node) receiveRequests(m *received) error {
 		if err != nil || !ok {
 			return err
 		}
+		if !sink.fence.Admit(it.Incarnation, it.Attempt) {
+			continue
+		}
 		*req = partition.Request{
 			Partition: it.Partition, Slot: it.Slot, DB: it.DB, Proto: it.Proto, Flags: partition.RequestFlags(it.Flags),
 			Args: it.Args, Term: it.Term, Sink: sink,
-			Origin: base.Origin{Gateway: m.from, Incarnation: it.Incarnation, Sequence: it.Sequence},
+			Origin:   base.Origin{Gateway: m.from, Incarnation: it.Incarnation, Sequence: it.Sequence},
+			LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
 		}
 		if n.failed != nil {
 			req.Status, req.Leader, req.Term = partition.NotRun, 0, it.Term
@@ -423,7 +432,10 @@ func (n *Node) receiveReplies(m *received) error {
 		if err != nil || !ok {
 			return err
 		}
-		n.router.Reply(m.from, it.Sequence, partition.Status(it.Status), it.Leader, it.Term, it.Reply)
+		n.router.Reply(m.from, &routing.Answer{
+			Sequence: it.Sequence, Attempt: it.Attempt, Status: partition.Status(it.Status),
+			Leader: it.Leader, Term: it.Term, Reply: it.Reply,
+		})
 	}
 }
 

@@ -20,9 +20,11 @@
 //     ReadIndex for all reads of the round.
 //  4. A new leader evaluates nothing before the empty entry of its own term
 //     is applied, nor while leadership is being handed over.
-//  5. Stepping down takes back all layers. A round of the old leadership is
-//     settled at its index: same term: it happened; another term: it did not;
-//     skipped by a snapshot: unknown.
+//  5. Stepping down takes back all layers, and gives back the requests of the
+//     round under way as unknown. Its entry may still commit. It carries the
+//     answers, so a later leader, which has applied everything that can still
+//     commit before it evaluates (4), answers a request that comes again from
+//     there: it has its effects once (see Answers).
 //  6. Only locally durable entries are applied, in order, together with the
 //     state record that says so.
 //

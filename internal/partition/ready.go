@@ -206,12 +206,13 @@ func (r *Replica) apply(e *pb.Entry, out *Output) error {
 	if r.current != nil && r.current.index == index {
 		r.finishRound(out)
 	}
-	r.settle(index, term, out)
 	return nil
 }
 
 func (r *Replica) applyRound(e *pb.Entry) error {
-	h, d, err := effects.Decode(e.GetData(), nil)
+	var answers [8]effects.Answers
+	list := answers[:0]
+	h, d, err := effects.Decode(e.GetData(), func(a effects.Answers) { list = append(list, a) })
 	if err != nil {
 		return err
 	}
@@ -226,12 +227,17 @@ func (r *Replica) applyRound(e *pb.Entry) error {
 		return fmt.Errorf("stamp %d after %d", h.Stamp, r.state.Stamp)
 	}
 	if r.current != nil && r.current.index == e.GetIndex() {
-		r.ov.Committed() // evaluated here: the layer is this entry
+		if r.current.layer {
+			r.ov.Committed() // evaluated here: the layer is this entry
+		}
 	} else if err := r.ov.Apply(&d); err != nil {
 		return err
 	}
 	r.state.RoundTerm, r.state.Round = h.Term, h.Round
 	r.state.Stamp, r.state.NextObjectID = h.Stamp, h.NextObjectID
+	for _, a := range list {
+		r.state.Answers.note(keep(a))
+	}
 	return nil
 }
 

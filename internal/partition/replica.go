@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"coterie/internal/base"
+	"coterie/internal/effects"
 	"coterie/internal/overlay"
 	"coterie/internal/storage/logstore"
 
@@ -72,6 +73,7 @@ type round struct {
 	term, number, index uint64
 	requests            []*Request
 	bytes               int
+	layer               bool // it has effects, and so a layer of the overlay
 }
 
 // Replica is one member of a partition.
@@ -94,10 +96,11 @@ type Replica struct {
 	current    *round     // proposed by this leadership
 	reads      []*Request // evaluated, waiting for readID's confirmation
 	readID     uint64
-	replyBytes int      // of the round under way
-	orphans    []*round // of earlier leaderships, oldest first
-	background bool     // housekeeping wants a turn
-	confIndex  uint64   // own configuration change under way
+	replyBytes int               // of the round under way
+	highest    []base.Origin     // of each gateway's requests in the round being evaluated
+	answers    []effects.Answers // of a round, for reuse
+	background bool              // housekeeping wants a turn
+	confIndex  uint64            // own configuration change under way
 
 	moving     *State        // the state record on its way down
 	moved      State         // the last one that got there
@@ -121,6 +124,9 @@ func New(cfg Config, rec Recovered) (*Replica, error) {
 	r := &Replica{cfg: cfg, ov: overlay.New(cfg.Base), state: rec.State, moved: rec.State}
 	if r.state.Members == nil {
 		r.state.Members = map[base.ReplicaID]base.NodeID{}
+	}
+	if r.state.Answers == nil {
+		r.state.Answers = Answers{}
 	}
 	r.txn.r = r
 	hs := rec.Log.HardState
@@ -413,8 +419,4 @@ func readContext(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, i
 // Close refuses or gives up everything that waits in the replica.
 func (r *Replica) Close(out *Output) {
 	r.stepDown(out)
-	for _, o := range r.orphans {
-		r.lose(o, out)
-	}
-	r.orphans = nil
 }

@@ -11,6 +11,10 @@ const (
 	// Whole marks a request about a partition as a whole (DBSIZE, SCAN, FLUSHDB),
 	// which carries its partition's id and no slot.
 	Whole
+	// Confirm marks a request that runs no command and only brings its
+	// LowWater, so that replies are forgotten when a gateway falls silent. It is
+	// a Write.
+	Confirm
 )
 
 // Status says how a request ended.
@@ -24,8 +28,10 @@ const (
 	// leader, refused by a limit). It may be sent again. Reply is an error
 	// reply that says why.
 	NotRun
-	// Unknown: the request may or may not have taken effect. Reply is an error
-	// reply that says so. It must not be retried automatically.
+	// Unknown: the request may or may not have taken effect. From a replica it
+	// means: send it again, under the same origin, and it has its effects once.
+	// To a session it means that time was up before that helped; Reply is an
+	// error reply that says so. It must not be retried automatically.
 	Unknown
 )
 
@@ -43,6 +49,9 @@ type Request struct {
 	Flags     RequestFlags
 	Args      [][]byte // the command's name and arguments
 	Origin    base.Origin
+	// LowWater is the gateway's: its requests to this partition with lower
+	// sequences are over.
+	LowWater uint64
 	// Term is the Raft term of the leadership that the request was routed to;
 	// set by the router. Under any other term the request is refused, and with
 	// it everything that was sent behind it, so that order is kept.
@@ -64,11 +73,18 @@ type Route struct {
 	Since uint64      // tick at which it was submitted
 	Node  base.NodeID // where it is now; 0: with the router
 	Bytes int         // size of its arguments
+	// Attempt counts the times that the gateway lost what it had under way to
+	// some node. What carries an older number was sent before that.
+	Attempt uint64
+	MayRun  bool // it was with a leader that did not say what came of it
 	// Queued is the replica's tick at which it came to its leader; the replica's.
 	Queued uint64
 	// Evaluated is set by the replica when the request ran: from then on its
 	// arguments are not looked at any more.
 	Evaluated bool
+	// First is set by the replica when it ran the command, and did not answer
+	// for another reason.
+	First bool
 }
 
 // Sink receives a finished request. Complete is called once, from the node's

@@ -3,7 +3,6 @@ package partition
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
@@ -28,7 +27,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.txn.now = max(now, r.state.Stamp+1)
 	r.txn.nextID = r.state.NextObjectID
 	r.ov.Begin()
-	ran := r.evaluateQueue(held, out)
+	ran, confirmed := r.evaluateQueue(held, out)
 	if r.background && r.ov.BodyLen() < maxRoundBytes {
 		r.background = r.cfg.Evaluator.Background(&r.txn)
 	}
@@ -38,7 +37,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 		return
 	}
 	switch {
-	case body != nil:
+	case body != nil || confirmed:
 		r.propose(body, ran, out)
 	case len(ran) > 0:
 		r.readID++
@@ -52,30 +51,44 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 const replyOverdue = "-TRYAGAIN The partition's leader has too much to do; the command waited too long and was not run\r\n"
 
 // evaluateQueue runs requests from the queue within the round's limits.
-func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request) {
+// confirmed says that one of them makes kept replies superfluous.
+func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirmed bool) {
 	var reply []byte
-	readOnly := r.cfg.ReadOnly()
 	n, kept := 0, 0
+	r.highest = r.highest[:0]
 	for n < len(r.queue) && len(ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(reply) < maxRoundBytes {
 		req := r.queue[n]
-		n++
-		if len(held) > 0 && held[req.Origin.Gateway] {
+		switch {
+		case len(held) > 0 && held[req.Origin.Gateway]:
 			r.queue[kept] = req
-			kept++
+			kept, n = kept+1, n+1
 			continue
-		}
-		if req.Flags&Whole == 0 && r.cfg.Partition != base.Catalog && !r.state.Span.Contains(req.Slot) {
+		case req.Flags&Whole == 0 && r.cfg.Partition != base.Catalog && !r.state.Span.Contains(req.Slot):
 			r.refuse(req, out)
+			n++
 			continue
 		}
+		before, known, over := []byte(nil), false, false
+		if req.Flags&Write != 0 {
+			if r.inRound(req.Origin) {
+				break // sent twice: the second copy finds the first one's answer in the next round
+			}
+			before, known, over = r.state.Answers.find(req.Origin)
+		}
+		n++
 		start := len(reply)
 		switch {
-		case r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks:
-			reply = append(reply, replyOverdue...)
-		case readOnly != "" && req.Flags&Write != 0:
-			reply = append(append(append(reply, "-MISCONF "...), readOnly...), "\r\n"...)
+		case over: // a late copy: nobody waits for it
+			req.Status, req.Reply = Unknown, nil
+			out.Finished = append(out.Finished, req)
+			continue
+		case known:
+			reply = append(reply, before...)
+		case req.Flags&Confirm != 0:
+			confirmed = confirmed || r.state.Answers.confirms(req.Origin.Gateway, req.LowWater)
+			reply = append(reply, "+OK\r\n"...)
 		default:
-			reply = r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
+			reply = r.run(req, reply)
 		}
 		req.Route.Evaluated = true
 		req.Status, req.Reply = Done, reply[start:len(reply):len(reply)]
@@ -85,7 +98,38 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request) {
 	rest := kept + copy(r.queue[kept:], r.queue[n:])
 	clear(r.queue[rest:])
 	r.queue = r.queue[:rest]
-	return ran
+	return ran, confirmed
+}
+
+// run runs a request that was not run before, or says why not.
+func (r *Replica) run(req *Request, reply []byte) []byte {
+	if r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks {
+		return append(reply, replyOverdue...)
+	}
+	if req.Flags&Write != 0 {
+		if why := r.cfg.ReadOnly(); why != "" {
+			return append(append(append(reply, "-MISCONF "...), why...), "\r\n"...)
+		}
+	}
+	req.Route.First = true
+	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
+}
+
+// inRound says whether a request with this origin is in the round already. A
+// gateway's requests come in the order of their sequences, or again.
+func (r *Replica) inRound(o base.Origin) bool {
+	for i := range r.highest {
+		h := &r.highest[i]
+		if h.Gateway == o.Gateway {
+			if o.Sequence <= h.Sequence {
+				return true
+			}
+			h.Sequence = o.Sequence
+			return false
+		}
+	}
+	r.highest = append(r.highest, o)
+	return false
 }
 
 // propose hands the round to raft. If raft drops it, its layer is taken back
@@ -95,25 +139,25 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 	if r.state.RoundTerm == r.term {
 		number = r.state.Round + 1
 	}
-	origins := make([]base.Origin, 0, len(ran))
-	for _, req := range ran {
-		if req.Flags&Write != 0 {
-			origins = append(origins, req.Origin)
-		}
+	r.answers = gatherAnswers(r.answers, ran)
+	size := 48 + len(body)
+	for i := range r.answers {
+		size += 32 + len(r.answers[i].List)
 	}
 	h := effects.Header{Term: r.term, Round: number, Stamp: r.txn.now, NextObjectID: r.txn.nextID}
-	entry := make([]byte, 0, 48+6*len(origins)+len(body))
-	entry = effects.AppendHeader(entry, h, origins)
+	entry := effects.AppendHeader(make([]byte, 0, size), h, r.answers)
 	entry = append(entry, body...)
 	if err := r.rn.Propose(entry); err != nil {
 		if !errors.Is(err, raft.ErrProposalDropped) {
 			out.fail(fmt.Errorf("partition %d: propose: %w", r.cfg.Partition, err))
 		}
-		r.ov.RollbackLast()
+		if body != nil {
+			r.ov.RollbackLast()
+		}
 		r.refuseAll(ran, out)
 		return
 	}
-	r.current = &round{term: r.term, number: number, requests: ran, bytes: len(entry)}
+	r.current = &round{term: r.term, number: number, requests: ran, bytes: len(entry), layer: body != nil}
 }
 
 // finishRound answers the requests of a committed and applied round.
@@ -129,12 +173,17 @@ func (r *Replica) finishReads(out *Output) {
 }
 
 // stepDown takes back what this leadership evaluated. What it proposed may
-// still commit; settle finds out.
+// still commit: whoever leads next knows by the answers in the entry.
 func (r *Replica) stepDown(out *Output) {
 	r.ready, r.handover, r.background, r.confIndex = false, 0, false, 0
 	r.ov.RollbackAll()
 	if r.current != nil {
-		r.orphans = append(r.orphans, r.current)
+		for _, req := range r.current.requests {
+			if req != nil {
+				req.Status, req.Reply = Unknown, nil
+				out.Finished = append(out.Finished, req)
+			}
+		}
 		r.current = nil
 	}
 	r.refuseAll(r.reads, out) // reads without effects can run again elsewhere
@@ -142,38 +191,6 @@ func (r *Replica) stepDown(out *Output) {
 	r.refuseAll(r.queue, out)
 	clear(r.queue)
 	r.queue = r.queue[:0]
-}
-
-// settle ends the rounds of earlier leaderships when an entry is applied at
-// their index. An older round may stand at a higher index than a newer one: a
-// later term made the log shorter.
-func (r *Replica) settle(index, term uint64, out *Output) {
-	if len(r.orphans) == 0 {
-		return
-	}
-	r.orphans = slices.DeleteFunc(r.orphans, func(o *round) bool {
-		switch {
-		case o.index > index:
-			return false
-		case o.index == index && o.term == term:
-			out.finish(o.requests)
-		case o.index == index:
-			r.refuseAll(o.requests, out)
-		default:
-			r.lose(o, out)
-		}
-		return true
-	})
-}
-
-// lose ends a round whose outcome cannot be known here any more.
-func (r *Replica) lose(o *round, out *Output) {
-	for _, req := range o.requests {
-		if req != nil {
-			req.Status, req.Reply = Unknown, nil
-			out.Finished = append(out.Finished, req)
-		}
-	}
 }
 
 // refuseAll ends requests that were not run, or whose effects are gone.
@@ -197,8 +214,5 @@ func (r *Replica) Abandon(req *Request) {
 	forget(r.reads)
 	if r.current != nil {
 		forget(r.current.requests)
-	}
-	for _, o := range r.orphans {
-		forget(o.requests)
 	}
 }

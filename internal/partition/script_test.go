@@ -108,6 +108,7 @@ type member struct {
 type group struct {
 	t        *testing.T
 	members  map[uint64]*member
+	sequence uint64 // of requests
 	mail     []Message
 	reqs     map[string]*Request
 	text     strings.Builder
@@ -269,6 +270,11 @@ func (g *group) do(c *script.Command) string {
 			m.log.apply(up)
 			fmt.Fprintf(&g.text, "the log begins after %d\n", up.Truncate.Index)
 		}
+	case "kept":
+		for i := range c.Args {
+			m := g.member(c, c.Arg(i))
+			fmt.Fprintf(&g.text, "%d: %d\n", m.id, m.r.State().Answers.Kept())
+		}
 	case "show":
 		for i := range c.Args {
 			g.show(g.member(c, c.Arg(i)))
@@ -287,12 +293,22 @@ func (g *group) submit(c *script.Command, m *member) {
 	for _, w := range c.Args[1:] {
 		name, cmd, _ := strings.Cut(w, ":")
 		cmd, value, write := strings.Cut(cmd, "/")
-		req := &Request{Partition: 1, Term: c.Num("term", term), Args: [][]byte{[]byte(cmd)}}
+		g.sequence++
+		req := &Request{
+			Partition: 1, Term: c.Num("term", term), Args: [][]byte{[]byte(cmd)}, LowWater: c.Num("low", 1),
+			Origin: base.Origin{Gateway: base.NodeID(c.Num("gateway", 9)), Incarnation: 1, Sequence: c.Num("seq", g.sequence)},
+		}
 		if write {
 			req.Flags, req.Args = Write, append(req.Args, []byte(value))
 		}
-		if cmd == "far" {
+		switch {
+		case cmd == "confirm":
+			req.Flags = Write | Confirm | Whole
+		case cmd == "far":
 			req.Slot = 200
+		}
+		if old := g.reqs[name]; old != nil && c.Has("again") {
+			req.Origin = old.Origin
 		}
 		g.reqs[name] = req
 		m.r.Submit(req, &m.out)

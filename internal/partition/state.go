@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"coterie/internal/base"
+	"coterie/internal/effects"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -27,8 +28,7 @@ var ErrState = errors.New("partition: malformed state record")
 //	version u8 · index · term · round term · round · stamp · next object id ·
 //	span lo · span hi · epoch (uvarints) · voters, learners, outgoing voters,
 //	next learners (each: count, ids) · auto leave u8 · members (count, then
-//	replica id and node id each) · gateways (count 0: reserved for the
-//	deduplication records)
+//	replica id and node id each) · answers (count, then each as in an entry)
 type State struct {
 	Index, Term      uint64 // the last applied entry
 	RoundTerm, Round uint64 // the last applied round
@@ -39,6 +39,8 @@ type State struct {
 	Conf             Conf
 	// Members says on which node each replica in Conf lives.
 	Members map[base.ReplicaID]base.NodeID
+	// Answers is shared by copies of the record, and is the newest one's.
+	Answers Answers
 }
 
 // Conf is a Raft configuration, possibly a joint one.
@@ -103,7 +105,12 @@ func AppendState(dst []byte, s *State) []byte {
 		dst = append(dst, 0)
 	}
 	dst = AppendMembers(dst, s.Members)
-	return binary.AppendUvarint(dst, 0)
+	answers := s.Answers.encoded()
+	dst = binary.AppendUvarint(dst, uint64(len(answers)))
+	for i := range answers {
+		dst = effects.AppendAnswers(dst, &answers[i])
+	}
+	return dst
 }
 
 // AppendMembers appends a map from replicas to nodes, in order; it is also
@@ -159,6 +166,20 @@ func (r *stateReader) members() map[base.ReplicaID]base.NodeID {
 	return m
 }
 
+func (r *stateReader) answers() Answers {
+	m := Answers{}
+	for range r.count() {
+		a, rest, err := effects.AnswersOf(r.b)
+		if err != nil {
+			r.bad, r.b = true, nil
+			return nil
+		}
+		r.b = rest
+		m.note(keep(a))
+	}
+	return m
+}
+
 // DecodeState decodes a record.
 func DecodeState(b []byte) (State, error) {
 	var s State
@@ -181,7 +202,8 @@ func DecodeState(b []byte) (State, error) {
 	s.Conf.VotersOutgoing, s.Conf.LearnersNext = r.ids(), r.ids()
 	s.Conf.AutoLeave = r.uvarint() != 0
 	s.Members = r.members()
-	if gateways := r.count(); gateways != 0 || len(r.b) != 0 {
+	s.Answers = r.answers()
+	if len(r.b) != 0 {
 		r.bad = true
 	}
 	if r.bad {

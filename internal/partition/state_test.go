@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"coterie/internal/base"
+	"coterie/internal/effects"
 	"coterie/internal/storage/logstore"
 
 	"go.etcd.io/raft/v3"
@@ -35,7 +36,24 @@ func states() []State {
 			},
 			Members: map[base.ReplicaID]base.NodeID{2: 1, 3: 2, 5: 3, 9: 4, 11: 200},
 		},
+		{
+			Index: 5, Term: 1, RoundTerm: 1, Round: 3, Stamp: 99, NextObjectID: 1, Span: base.Span{Lo: 0, Hi: base.NumSlots}, Epoch: 1,
+			Conf: Conf{Voters: []uint64{1}}, Members: map[base.ReplicaID]base.NodeID{1: 1}, Answers: someAnswers(),
+		},
 	}
+}
+
+// someAnswers are of a gateway with replies, and of one that has them all.
+func someAnswers() Answers {
+	m := Answers{}
+	for i := range uint64(2) {
+		a := effects.Answers{Gateway: 3, LowWater: 1<<44 + 5}
+		a.Add(1<<44+7+2*i, []byte("+OK\r\n"), 0)
+		a.Add(1<<44+8+2*i, []byte(":1\r\n"), 1<<44+7+2*i)
+		m.note(a)
+	}
+	m.note(effects.Answers{Gateway: 200, LowWater: 1<<44 + 70})
+	return m
 }
 
 // TestStateGolden: the bytes of a version never change.
@@ -69,6 +87,9 @@ func TestStateGolden(t *testing.T) {
 		want := states()[i]
 		if want.Members == nil {
 			want.Members = map[base.ReplicaID]base.NodeID{}
+		}
+		if want.Answers == nil {
+			want.Answers = Answers{}
 		}
 		if !reflect.DeepEqual(s, want) {
 			t.Errorf("record %d decodes to %+v, want %+v", i, s, want)

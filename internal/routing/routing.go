@@ -9,9 +9,13 @@
 //     leadership has come back; then all go again in order. A leadership is a
 //     term: a leader that refused one request of a term refuses all that
 //     follow in that term.
-//   - A request that certainly did not run is sent again by itself, until its
-//     time is up. One whose outcome cannot be known ends as Unknown, unless
-//     it cannot have left effects.
+//   - A request that was refused, or lost with the node that had it, is sent
+//     again by itself under the same origin, until its time is up: leaders
+//     know what they or others ran already (partition.Answers). Only one that
+//     may have run when its time is up ends as Unknown.
+//   - What was under way to a node when it was lost counts as never sent,
+//     whatever still arrives of it: Attempt tells requests and replies of the
+//     time before from those after.
 //   - A request is completed once.
 package routing
 
@@ -25,8 +29,30 @@ import (
 // Replies for requests that did not get to run, or may have run.
 const (
 	ReplyNoLeader = "-CLUSTERDOWN No majority of this partition's replicas could be reached in time; the command was not run\r\n"
-	ReplyUnknown  = "-UNKNOWNOUTCOME The node that ran this write was lost before it answered; the write may or may not have taken effect. Read before you try again\r\n"
+	ReplyUnknown  = "-UNKNOWNOUTCOME The write was sent to a leader that was lost, and nobody could be asked in time what came of it; it may or may not have taken effect. Read before you try again\r\n"
 )
+
+// Answer is a forwarded request's answer, as in wire.ReplyItem.
+type Answer struct {
+	Sequence, Attempt uint64
+	Status            partition.Status
+	Leader            base.NodeID
+	Term              uint64
+	Reply             []byte
+}
+
+// Fence is a leader's half: of one gateway's requests it lets those through
+// that were not sent before the gateway lost sight of this node.
+type Fence struct{ incarnation, attempt uint64 }
+
+// Admit says whether a request may be run.
+func (f *Fence) Admit(incarnation, attempt uint64) bool {
+	if incarnation < f.incarnation || incarnation == f.incarnation && attempt < f.attempt {
+		return false
+	}
+	f.incarnation, f.attempt = incarnation, attempt
+	return true
+}
 
 // Forward is a request to send to another node.
 type Forward struct {
@@ -64,7 +90,14 @@ type route struct {
 	held    bool   // a refusal or a new leadership came: nothing is sent until all are back
 	paused  bool   // nothing new was learnt from it: not before the next tick
 	parked  []*partition.Request
+	open    []uint64 // sequences of requests, rising; completed ones are taken off the front
+	quietAt uint64   // tick of the last write that was completed
+	kept    bool     // the partition may keep replies that nobody needs
 }
+
+// confirmTicks is how long a partition may keep replies that have arrived,
+// after the last request.
+const confirmTicks = 10
 
 // Router is one node's gateway.
 type Router struct {
@@ -77,6 +110,7 @@ type Router struct {
 	down        map[base.NodeID]bool
 	window      []*partition.Request // by sequence, from first; nil when completed
 	first       uint64
+	attempt     uint64 // counts PeerDown and Lost
 	out         *Output
 }
 
@@ -97,7 +131,7 @@ func New(self base.NodeID, incarnation, timeout uint64, out *Output) *Router {
 func (r *Router) route(p base.PartitionID) *route {
 	rt := r.routes[p]
 	if rt == nil {
-		rt = &route{}
+		rt = &route{kept: true} // of this node's former life
 		r.routes[p] = rt
 	}
 	return rt
@@ -144,6 +178,7 @@ func (r *Router) Submit(reqs []*partition.Request) {
 		req.Route = partition.Route{Since: r.tick}
 		r.window = append(r.window, req)
 		rt := r.route(req.Partition)
+		rt.open = append(rt.open, r.sequence)
 		if rt.leader == 0 || rt.held || rt.paused || r.down[rt.leader] {
 			rt.parked = append(rt.parked, req)
 			continue
@@ -155,13 +190,27 @@ func (r *Router) Submit(reqs []*partition.Request) {
 func (r *Router) send(rt *route, req *partition.Request) {
 	rt.sent++
 	req.Term, req.Leader = rt.term, 0
-	req.Route.Evaluated = false
-	req.Route.Node = rt.leader
+	req.LowWater = r.lowWater(rt)
+	req.Route.Evaluated, req.Route.First = false, false
+	req.Route.Node, req.Route.Attempt = rt.leader, r.attempt
 	if rt.leader == r.self {
 		r.out.Local = append(r.out.Local, req)
 	} else {
 		r.out.Forwards = append(r.out.Forwards, Forward{Node: rt.leader, Request: req})
 	}
+}
+
+// lowWater is the lowest sequence of a partition's requests that are not
+// completed; there is one.
+func (r *Router) lowWater(rt *route) uint64 {
+	n := 0
+	for r.pending(rt.open[n]) == nil {
+		n++
+	}
+	if rt.open = rt.open[n:]; n > 0 && len(rt.open)*4 < cap(rt.open) {
+		rt.open = slices.Clone(rt.open) // let go of what lies before
+	}
+	return rt.open[0]
 }
 
 // dispatch sends what is parked, when it may go.
@@ -222,21 +271,24 @@ func (r *Router) park(rt *route, req *partition.Request) {
 	rt.parked = slices.Insert(rt.parked, i, req)
 }
 
-// unknown ends a request whose outcome is unknown; a read goes again.
+// unknown sends a request again of which nobody knows whether it ran.
 func (r *Router) unknown(rt *route, req *partition.Request) {
-	if req.Flags&partition.Write == 0 {
-		rt.held, rt.paused = true, true
-		r.park(rt, req)
-		return
-	}
-	req.Status = partition.Unknown
-	req.Reply = []byte(ReplyUnknown)
-	r.complete(req)
+	req.Route.MayRun = true
+	rt.held, rt.paused = true, true
+	r.park(rt, req)
 }
 
 func (r *Router) complete(req *partition.Request) {
 	r.window[req.Origin.Sequence-r.first] = nil
-	r.out.Complete = append(r.out.Complete, req)
+	switch rt := r.route(req.Partition); {
+	case req.Flags&partition.Confirm != 0: // the router's own
+		rt.kept = rt.kept && req.Status != partition.Done
+	default:
+		if req.Flags&partition.Write != 0 {
+			rt.kept, rt.quietAt = true, r.tick
+		}
+		r.out.Complete = append(r.out.Complete, req)
+	}
 	r.slide()
 }
 
@@ -264,24 +316,36 @@ func (r *Router) pending(seq uint64) *partition.Request {
 }
 
 // Reply takes a forwarded request's answer from a node. Late ones are dropped.
-func (r *Router) Reply(from base.NodeID, seq uint64, status partition.Status, leader base.NodeID, term uint64, reply []byte) {
-	req := r.pending(seq)
-	if req == nil || req.Route.Node != from {
+func (r *Router) Reply(from base.NodeID, a *Answer) {
+	req := r.pending(a.Sequence)
+	if req == nil || req.Route.Node != from || req.Route.Attempt != a.Attempt {
 		return
 	}
-	req.Status, req.Leader, req.Reply = status, leader, reply
-	if status == partition.NotRun {
-		req.Term = term
+	req.Status, req.Leader, req.Reply = a.Status, a.Leader, a.Reply
+	if a.Status == partition.NotRun {
+		req.Term = a.Term
 	}
 	r.Returned(req)
 }
 
 // Undelivered says that a forwarded request was certainly not sent.
-func (r *Router) Undelivered(to base.NodeID, seq uint64) {
-	if req := r.pending(seq); req != nil && req.Route.Node == to {
+func (r *Router) Undelivered(to base.NodeID, seq, attempt uint64) {
+	if req := r.pending(seq); req != nil && req.Route.Node == to && req.Route.Attempt == attempt {
 		req.Status, req.Leader = partition.NotRun, 0
 		req.Term = 0
 		r.Returned(req)
+	}
+}
+
+// Lost says that what was under way to a node may never arrive there, or the
+// answers here.
+func (r *Router) Lost(node base.NodeID) {
+	r.attempt++
+	for _, req := range slices.Clone(r.window) {
+		if req != nil && req.Route.Node == node {
+			req.Status, req.Leader, req.Term = partition.Unknown, 0, 0
+			r.Returned(req)
+		}
 	}
 }
 
@@ -289,12 +353,7 @@ func (r *Router) Undelivered(to base.NodeID, seq uint64) {
 // way there.
 func (r *Router) PeerDown(node base.NodeID) {
 	r.down[node] = true
-	for _, req := range slices.Clone(r.window) {
-		if req != nil && req.Route.Node == node {
-			req.Status, req.Leader, req.Term = partition.Unknown, 0, 0
-			r.Returned(req)
-		}
-	}
+	r.Lost(node)
 }
 
 // PeerUp says that a node is connected again.
@@ -337,6 +396,16 @@ func (r *Router) Tick() {
 	for p, rt := range r.inOrder() {
 		rt.paused = false
 		r.dispatch(p, rt)
+		r.confirm(p, rt)
+	}
+}
+
+// confirm tells a partition that its replies have arrived, when nothing else
+// is about to.
+func (r *Router) confirm(p base.PartitionID, rt *route) {
+	if rt.kept && rt.leader != 0 && rt.sent == 0 && len(rt.parked) == 0 && r.tick-rt.quietAt >= confirmTicks {
+		rt.quietAt = r.tick // at that pace, if it fails
+		r.Submit([]*partition.Request{{Partition: p, Flags: partition.Write | partition.Confirm | partition.Whole, Proto: 2}})
 	}
 }
 
@@ -367,6 +436,9 @@ func (r *Router) expire(req *partition.Request) {
 	where := req.Route.Node
 	req.Route.Node = 0
 	req.Status, req.Reply = partition.NotRun, []byte(ReplyNoLeader)
+	if req.Route.MayRun && req.Flags&partition.Write != 0 {
+		req.Status, req.Reply = partition.Unknown, []byte(ReplyUnknown)
+	}
 	if where == 0 {
 		rt.parked = slices.DeleteFunc(rt.parked, func(x *partition.Request) bool { return x == req })
 		return

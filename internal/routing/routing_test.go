@@ -47,7 +47,8 @@ func (n *named) Complete(req *partition.Request) {
 //	refuse NAME… [hint=N] [term=N] they come back as not run; from the local
 //	                              shard or, with from=N, by message
 //	done NAME… [from=N] · lost NAME… [from=N]  likewise
-//	undelivered NAME… to=N · down N · up N · tick [N] · waiting
+//	                              attempt=N: to an earlier sending of it
+//	undelivered NAME… to=N · lost-node N · down N · up N · tick [N] · waiting
 func TestScripts(t *testing.T) {
 	script.Run(t, "testdata/*.txt", func(*testing.T) func(*script.Command) string {
 		g := &gateway{reqs: map[string]*partition.Request{}}
@@ -72,8 +73,10 @@ func (g *gateway) do(c *script.Command) string {
 		g.answer(c, partition.Unknown)
 	case "undelivered":
 		for _, name := range c.Args {
-			g.r.Undelivered(base.NodeID(c.Num("to", 0)), g.req(c, name).Origin.Sequence)
+			g.r.Undelivered(base.NodeID(c.Num("to", 0)), g.req(c, name).Origin.Sequence, g.req(c, name).Route.Attempt)
 		}
+	case "lost-node":
+		g.r.Lost(base.NodeID(c.Arg(0)))
 	case "down":
 		g.r.PeerDown(base.NodeID(c.Arg(0)))
 	case "up":
@@ -126,12 +129,23 @@ func (g *gateway) answer(c *script.Command, status partition.Status) {
 		req := g.req(c, name)
 		hint, term := base.NodeID(c.Num("hint", 0)), c.Num("term", req.Term)
 		if from := base.NodeID(c.Num("from", 0)); from != 0 {
-			g.r.Reply(from, req.Origin.Sequence, status, hint, term, []byte("+OK"))
+			g.r.Reply(from, &Answer{
+				Sequence: req.Origin.Sequence, Attempt: c.Num("attempt", req.Route.Attempt),
+				Status: status, Leader: hint, Term: term, Reply: []byte("+OK"),
+			})
 			continue
 		}
 		req.Status, req.Leader, req.Term, req.Reply = status, hint, term, []byte("+OK")
 		g.r.Returned(req)
 	}
+}
+
+// name is a request's name; the router's own have none.
+func name(req *partition.Request) string {
+	if req.Sink == nil {
+		return "confirm"
+	}
+	return req.Sink.(*named).name
 }
 
 // carryOut prints what the router wants done.
@@ -143,10 +157,10 @@ func (g *gateway) carryOut() {
 		req.Sink.Complete(req)
 	}
 	for _, req := range g.out.Local {
-		fmt.Fprintf(&g.text, "%s -> here, term %d\n", req.Sink.(*named).name, req.Term)
+		fmt.Fprintf(&g.text, "%s -> here, term %d\n", name(req), req.Term)
 	}
 	for _, f := range g.out.Forwards {
-		fmt.Fprintf(&g.text, "%s -> n%d, term %d\n", f.Request.Sink.(*named).name, f.Node, f.Request.Term)
+		fmt.Fprintf(&g.text, "%s -> n%d, term %d\n", name(f.Request), f.Node, f.Request.Term)
 	}
 	g.out.Reset()
 }
@@ -164,7 +178,7 @@ func TestAnswersOfAnotherLife(t *testing.T) {
 		r.SetLeader(1, 2, 5)
 		r.Submit([]*partition.Request{{Partition: 1}, []*partition.Request{a, b}[i]})
 	}
-	fresh.Reply(2, a.Origin.Sequence, partition.Done, 0, 0, []byte("+another's"))
+	fresh.Reply(2, &Answer{Sequence: a.Origin.Sequence, Reply: []byte("+another's")})
 	if len(after.Complete) != 0 {
 		t.Errorf("the answer to %+v completed %+v", a.Origin, after.Complete[0].Origin)
 	}

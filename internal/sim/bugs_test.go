@@ -21,7 +21,7 @@ func TestPlantedBugs(t *testing.T) {
 			with: Options{Nodes: 3, FaultEvery: 300 * milli}},
 		{name: "the state record is written before its state", bug: BugTornState, find: "lost|linearizable|differs"},
 		{name: "a restart without Reconcile", bug: BugNoReconcile, find: "panic|differs|log"},
-		{name: "a write with an unknown outcome is sent again", bug: BugRetriedWrites, find: "twice|linearizable|lost"},
+		{name: "a write that is sent again is not recognized", bug: BugRetriedWrites, find: "twice|linearizable|lost"},
 		{name: "a connection gives back what it had sent", bug: BugWronglyUndelivered, find: "twice|out of order|linearizable|adds:|answered|refused",
 			with: Options{Nodes: 3, FaultEvery: 300 * milli}},
 		{name: "the log is cut at the applied index", bug: BugEarlyTruncate, find: "the log begins after"},

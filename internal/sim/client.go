@@ -299,16 +299,3 @@ func (c *cluster) unanswered() {
 		}
 	}
 }
-
-// retryAll makes the router send again what a lost node may have run.
-func (c *cluster) retryAll(p *proc, node base.NodeID) {
-	for _, s := range c.sessions {
-		for _, o := range s.open {
-			for _, x := range o.parts {
-				if s.proc == p && x.req.Route.Node == node && x.completed == 0 {
-					p.router.Undelivered(x.req.Route.Node, x.req.Origin.Sequence)
-				}
-			}
-		}
-	}
-}

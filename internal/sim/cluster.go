@@ -23,7 +23,7 @@ const (
 	BugEarlyAck               // an append is reported before it is durable
 	BugTornState              // the state record is written before the state it stands for
 	BugNoReconcile            // a restart takes the log as it is
-	BugRetriedWrites          // writes with an unknown outcome are sent again
+	BugRetriedWrites          // leaders do not recognize a write that is sent again
 	BugWronglyUndelivered     // a broken connection gives back a request that it had sent
 	BugEarlyTruncate          // logs are cut at the applied index
 	BugForgottenVote          // term and vote are not durable

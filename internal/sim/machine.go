@@ -227,7 +227,7 @@ func newProc(m *machine) *proc {
 	p := &proc{
 		c: m.c, m: m, incarnation: m.incarnation, shard: shard.New(), startedAt: m.c.now,
 		wallAt: base.Stamp(epoch + m.c.now + m.offset),
-		heard:  map[base.NodeID]*heard{}, settled: map[base.PartitionID]bool{},
+		heard:  map[base.NodeID]*heard{}, fences: map[base.NodeID]*routing.Fence{}, settled: map[base.PartitionID]bool{},
 		creating: map[base.PartitionID]base.ReplicaID{}, imports: map[uint64]*pendingImport{},
 		sentTo: map[base.ReplicaID]int{}, confs: map[base.PartitionID]partition.Conf{},
 		outStreams: map[uint64]*outStream{}, inStreams: map[uint64]*inStream{},

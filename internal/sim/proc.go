@@ -41,6 +41,7 @@ type proc struct {
 	evaluator evaluator
 	router    *routing.Router
 	routed    routing.Output
+	fences    map[base.NodeID]*routing.Fence
 	planned   bool // a turn is
 	ticks     uint64
 
@@ -224,7 +225,8 @@ func (p *proc) finish(reqs []*partition.Request) {
 			replies = map[base.NodeID][]byte{}
 		}
 		replies[s.node] = wire.AppendReply(replies[s.node], &wire.ReplyItem{
-			Sequence: req.Origin.Sequence, Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
+			Sequence: req.Origin.Sequence, Attempt: req.Route.Attempt,
+			Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
 		})
 	}
 	for _, to := range slices.Sorted(maps.Keys(replies)) {
@@ -253,7 +255,8 @@ func (p *proc) carryRouted() {
 	for _, f := range r.Forwards {
 		req := f.Request
 		requests[f.Node] = wire.AppendRequest(requests[f.Node], &wire.RequestItem{
-			Sequence: req.Origin.Sequence, Incarnation: req.Origin.Incarnation, Term: req.Term, Partition: req.Partition,
+			Sequence: req.Origin.Sequence, LowWater: req.LowWater, Incarnation: req.Origin.Incarnation,
+			Attempt: req.Route.Attempt, Term: req.Term, Partition: req.Partition,
 			Slot: req.Slot, DB: req.DB, Proto: req.Proto, Flags: uint8(req.Flags), Args: req.Args,
 		})
 	}
@@ -307,10 +310,23 @@ func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
 		if ok, err = rd.Next(&it); !ok {
 			break
 		}
+		fence := p.fences[from]
+		if fence == nil {
+			fence = &routing.Fence{}
+			p.fences[from] = fence
+		}
+		if !fence.Admit(it.Incarnation, it.Attempt) {
+			continue
+		}
+		gateway := from
+		if p.c.opts.Bug == BugRetriedWrites { // under an origin that nobody knows
+			gateway += base.NodeID(1000 * it.Attempt)
+		}
 		p.shard.Submit(&partition.Request{
 			Partition: it.Partition, Slot: it.Slot, DB: it.DB, Proto: it.Proto, Flags: partition.RequestFlags(it.Flags),
 			Args: it.Args, Term: it.Term, Sink: &remoteSink{node: from},
-			Origin: base.Origin{Gateway: from, Incarnation: it.Incarnation, Sequence: it.Sequence},
+			Origin:   base.Origin{Gateway: gateway, Incarnation: it.Incarnation, Sequence: it.Sequence},
+			LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
 		})
 	}
 	if err != nil {
@@ -329,7 +345,10 @@ func (p *proc) receiveReplies(from base.NodeID, msg []byte) {
 		if partition.Status(it.Status) == partition.NotRun {
 			p.c.met(eventResent)
 		}
-		p.router.Reply(from, it.Sequence, partition.Status(it.Status), it.Leader, it.Term, bytes.Clone(it.Reply))
+		p.router.Reply(from, &routing.Answer{
+			Sequence: it.Sequence, Attempt: it.Attempt, Status: partition.Status(it.Status),
+			Leader: it.Leader, Term: it.Term, Reply: bytes.Clone(it.Reply),
+		})
 	}
 	if err != nil {
 		p.c.violate("n%d: replies: %v", p.m.id, err)
@@ -345,7 +364,7 @@ func (p *proc) undelivered(to base.NodeID, msg []byte) {
 		if ok, err = rd.Next(&it); !ok {
 			break
 		}
-		p.router.Undelivered(to, it.Sequence)
+		p.router.Undelivered(to, it.Sequence, it.Attempt)
 	}
 }
 
@@ -409,9 +428,6 @@ func (p *proc) peerUp(id base.NodeID) {
 func (p *proc) peerDown(id base.NodeID) {
 	p.hear(id).up = false
 	p.shard.PeerDown(id)
-	if p.c.opts.Bug == BugRetriedWrites {
-		p.c.retryAll(p, id)
-	}
 	p.router.PeerDown(id)
 }
 

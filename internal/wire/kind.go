@@ -18,9 +18,11 @@ const (
 	KindReport        Kind = 6 // what a node says of itself, for status and routing: JSON
 )
 
-// Version is the second byte of a message: the version of its kind's format.
-// All kinds are at their first.
-const Version = 1
+// versions are the second byte of a message: the version of its kind's format
+// that this program writes and reads.
+var versions = [...]byte{
+	KindRaft: 1, KindRequest: 2, KindReply: 2, KindSnapshotChunk: 1, KindSnapshotAck: 1, KindReport: 1,
+}
 
 // headerBytes is the length of the kind and the version.
 const headerBytes = 2
@@ -63,7 +65,7 @@ func KindOf(msg []byte) (Kind, error) {
 		return 0, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
 	}
 	k := Kind(msg[0])
-	if k < KindRaft || k > KindReport || msg[1] != Version {
+	if k < KindRaft || k > KindReport || msg[1] != versions[k] {
 		return 0, fmt.Errorf("%w: %s, version %d", ErrUnknown, k, msg[1])
 	}
 	return k, nil
@@ -84,7 +86,7 @@ func open(msg []byte, k Kind) (cursor, error) {
 // begin starts a message of kind k in an empty dst.
 func begin(dst []byte, k Kind) []byte {
 	if len(dst) == 0 {
-		dst = append(dst, byte(k), Version)
+		dst = append(dst, byte(k), versions[k])
 	}
 	return dst
 }

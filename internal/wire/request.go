@@ -8,10 +8,13 @@ import (
 
 // RequestItem is a command on its way from the gateway node, which is the
 // sender, to the leader of its partition in Term. Incarnation and Sequence
-// complete the request's origin; the reply comes back under Sequence.
+// complete the request's origin; the reply comes back under Sequence and
+// Attempt. LowWater is not above Sequence.
 type RequestItem struct {
 	Sequence    uint64
+	LowWater    uint64
 	Incarnation uint64
+	Attempt     uint64
 	Term        uint64
 	Partition   base.PartitionID
 	Slot        base.Slot
@@ -25,6 +28,7 @@ type RequestItem struct {
 // sender knows of the partition's leadership when it did not run the request.
 type ReplyItem struct {
 	Sequence uint64
+	Attempt  uint64
 	Status   uint8
 	Leader   base.NodeID
 	Term     uint64
@@ -36,7 +40,9 @@ type ReplyItem struct {
 func AppendRequest(dst []byte, it *RequestItem) []byte {
 	dst = begin(dst, KindRequest)
 	dst = binary.AppendUvarint(dst, it.Sequence)
+	dst = binary.AppendUvarint(dst, it.Sequence-it.LowWater)
 	dst = binary.AppendUvarint(dst, it.Incarnation)
+	dst = binary.AppendUvarint(dst, it.Attempt)
 	dst = binary.AppendUvarint(dst, it.Term)
 	dst = binary.AppendUvarint(dst, uint64(it.Partition))
 	dst = binary.AppendUvarint(dst, uint64(it.Slot))
@@ -53,6 +59,7 @@ func AppendRequest(dst []byte, it *RequestItem) []byte {
 func AppendReply(dst []byte, it *ReplyItem) []byte {
 	dst = begin(dst, KindReply)
 	dst = binary.AppendUvarint(dst, it.Sequence)
+	dst = binary.AppendUvarint(dst, it.Attempt)
 	dst = append(dst, it.Status)
 	dst = binary.AppendUvarint(dst, uint64(it.Leader))
 	dst = binary.AppendUvarint(dst, it.Term)
@@ -76,7 +83,9 @@ func (r *RequestReader) Next(it *RequestItem) (bool, error) {
 		return false, nil
 	}
 	it.Sequence = c.uvarint()
+	it.LowWater = it.Sequence - c.upTo(it.Sequence)
 	it.Incarnation = c.uvarint()
+	it.Attempt = c.uvarint()
 	it.Term = c.uvarint()
 	it.Partition = base.PartitionID(c.u32())
 	it.Slot = base.Slot(c.upTo(base.NumSlots - 1))
@@ -113,6 +122,7 @@ func (r *ReplyReader) Next(it *ReplyItem) (bool, error) {
 		return false, nil
 	}
 	it.Sequence = c.uvarint()
+	it.Attempt = c.uvarint()
 	it.Status = c.u8()
 	it.Leader = base.NodeID(c.uvarint())
 	it.Term = c.uvarint()

@@ -36,7 +36,7 @@ const (
 
 // AppendSnapshotChunk adds the message to an empty dst.
 func AppendSnapshotChunk(dst []byte, ch *SnapshotChunk) []byte {
-	dst = append(dst, byte(KindSnapshotChunk), Version)
+	dst = append(dst, byte(KindSnapshotChunk), versions[KindSnapshotChunk])
 	dst = binary.AppendUvarint(dst, uint64(ch.Partition))
 	dst = binary.AppendUvarint(dst, uint64(ch.From))
 	dst = binary.AppendUvarint(dst, uint64(ch.To))
@@ -84,7 +84,7 @@ func ReadSnapshotChunk(msg []byte, ch *SnapshotChunk) error {
 
 // AppendSnapshotAck adds the message to an empty dst.
 func AppendSnapshotAck(dst []byte, a SnapshotAck) []byte {
-	dst = append(dst, byte(KindSnapshotAck), Version)
+	dst = append(dst, byte(KindSnapshotAck), versions[KindSnapshotAck])
 	dst = binary.AppendUvarint(dst, a.Stream)
 	dst = binary.AppendUvarint(dst, uint64(a.Seq))
 	return append(dst, a.Status)
