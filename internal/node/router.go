@@ -113,14 +113,22 @@ func (h *handler) PeerDown(id base.NodeID, why error) {
 	})
 }
 
-// Undelivered implements transport.Handler.
+// Undelivered implements transport.Handler. It waits for the loop: nothing may
+// go over the next connection before what was lost with the last one.
 func (h *handler) Undelivered(to base.NodeID, _ transport.Class, msgs [][]byte) {
 	n := (*Node)(h)
+	done := make(chan struct{})
 	n.inbox.putEvent(func() {
+		defer close(done)
 		for _, m := range msgs {
 			n.undelivered(to, m)
 		}
+		n.router.Lost(to)
 	})
+	select {
+	case <-done:
+	case <-n.loopDone:
+	}
 }
 
 // Call implements transport.Handler.

@@ -169,6 +169,8 @@ func (c *cluster) drop(l *link) {
 			p.do(func() { p.undelivered(to, msg) })
 		}
 	}
+	to := l.to.id
+	p.do(func() { p.router.Lost(to) })
 	p.do(func() { c.dial(l) })
 }
 

@@ -22,9 +22,10 @@ type Handler interface {
 	// it has ended: that is how a dead process is noticed at once.
 	PeerUp(id base.NodeID, incarnation uint64)
 	PeerDown(id base.NodeID, why error)
-	// Undelivered gives back messages of the Request class that were queued for
-	// a peer and certainly not sent, in order, before the next connection to
-	// that peer is used.
+	// Undelivered says that the connection to a peer has ended, and gives back
+	// those messages of the Request class that were queued for it and certainly
+	// not sent, in order. What was sent may be lost. There is no other
+	// connection to that peer before Undelivered has returned.
 	Undelivered(to base.NodeID, class Class, msgs [][]byte)
 	// Call answers one question of a node that is not yet a member, or of an
 	// administrator. It may block; Close does not wait for it.

@@ -360,9 +360,7 @@ func (p *peer) disconnect(c *outbound) error {
 	waiting += n
 	p.count.undelivered.Add(uint64(len(unsent)))
 	p.count.lost.Add(uint64(waiting - len(unsent)))
-	if len(unsent) > 0 {
-		p.t.cfg.Handler.Undelivered(p.id, Request, unsent)
-	}
+	p.t.cfg.Handler.Undelivered(p.id, Request, unsent)
 	return err
 }
 
