@@ -57,6 +57,10 @@ func (s *session) find(args [][]byte) *entry {
 	}
 	e := s.f.table.lookup(args[0])
 	if e == nil {
+		if is(args[0], "post") || is(args[0], "host:") {
+			s.web()
+			return nil
+		}
 		s.refuse(nil, s.f.opts.Table.Unknown(args))
 		return nil
 	}
@@ -78,6 +82,13 @@ func (s *session) find(args [][]byte) *entry {
 		return nil
 	}
 	return e
+}
+
+// web ends a connection that speaks HTTP: a browser may have been made to
+// send it by a page, with commands in what it posts.
+func (s *session) web() {
+	s.f.log.Warn("client closed: it speaks HTTP", "client", s.remote, "id", s.id)
+	s.ending = true
 }
 
 // refuse answers a command that does not run.

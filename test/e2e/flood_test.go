@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -188,65 +187,4 @@ func floodOfReads(r *rand.Rand) []byte {
 		appendCommand(&w, []string{"GET", fmt.Sprintf("big%d", r.IntN(6))})
 	}
 	return w.Buf
-}
-
-// TestMalformedRESP: what is not RESP gets Redis's error and a closed
-// connection; what is cut off costs nobody anything.
-func TestMalformedRESP(t *testing.T) {
-	c := newCluster(t, 1)
-	n := c.nodes[0]
-	by := watch(t, n, true)
-	for _, x := range []struct{ name, send, want string }{
-		{"negative bulk", "*1\r\n$-5\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
-		{"huge bulk", "*2\r\n$3\r\nGET\r\n$99999999999\r\n", "-ERR Protocol error: invalid bulk length\r\n"},
-		{"huge array", "*99999999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
-		{"no number", "*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n"},
-		{"no dollar", "*1\r\n+PING\r\n", "-ERR Protocol error: expected '$', got '+'\r\n"},
-		{"unbalanced quotes", "SET k \"x\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"},
-		{"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""},
-		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", ""},
-		{"a good one first", "*1\r\n$4\r\nPING\r\n*1\r\n$-5\r\n", "+PONG\r\n-ERR Protocol error: invalid bulk length\r\n"},
-	} {
-		conn, err := net.Dial("tcp", n.redis)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second * slow()))
-		if _, err := io.WriteString(conn, x.send); err != nil {
-			t.Errorf("%s: %v", x.name, err)
-		}
-		if x.want != "" {
-			got, err := io.ReadAll(conn)
-			if err != nil || string(got) != x.want {
-				t.Errorf("%s: %q and %v, want %q and the end", x.name, got, err, x.want)
-			}
-		}
-		conn.Close()
-	}
-	r := rand.New(rand.NewPCG(seed(t), 0))
-	for range 300 { // noise, and cut-off commands
-		conn, err := net.Dial("tcp", n.redis)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = conn.Write(garbage(r))
-		conn.Close()
-	}
-	t.Log(by.end())
-}
-
-func garbage(r *rand.Rand) []byte {
-	if r.IntN(2) == 0 {
-		var w resp.Writer
-		appendCommand(&w, []string{"SET", "garbage", strings.Repeat("x", r.IntN(2000))})
-		return w.Buf[:r.IntN(len(w.Buf))]
-	}
-	b := make([]byte, r.IntN(3000))
-	const likely = "*$0123456789\r\n+-:,\"' abc"
-	for i := range b {
-		if b[i] = byte(r.Uint32()); r.IntN(3) > 0 {
-			b[i] = likely[r.IntN(len(likely))]
-		}
-	}
-	return b
 }
