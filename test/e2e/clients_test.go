@@ -5,10 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"coterie/internal/resp"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -61,6 +67,8 @@ func TestRealClients(t *testing.T) {
 	})
 	t.Run("redis-cli", func(t *testing.T) { redisCLI(t, c) })
 	t.Run("redis-benchmark", func(t *testing.T) { redisBenchmark(t, c) })
+	t.Run("ioredis", func(t *testing.T) { ioredis(t, c) })
+	t.Run("redis-py's words", func(t *testing.T) { redisPy(t, c) })
 }
 
 // clientKeys is how many keys everyday writes, besides two.
@@ -137,6 +145,8 @@ func redisCLI(t *testing.T, c *cluster) {
 	}{
 		{"command", "", []string{"-p", at, "SET", "cli", "1"}, []string{"OK"}},
 		{"RESP3", "", []string{"-p", at, "-3", "--no-raw", "HGETALL", "r:61"}, []string{`1# "name" => "ann"`}},
+		{"unknown command", "", []string{"-p", at, "NOSUCH", "x"}, []string{"ERR unknown command 'NOSUCH', with args beginning with: 'x'"}},
+		{"HELP @hash", "", []string{"-p", at, "HELP", "@hash"}, []string{"HGETALL", "key field value [field value ...]"}},
 		{"several", "SET a 1\nINCR a\nGET a\n", []string{"-p", at}, []string{"OK\n2\n2"}},
 		{"HELP", "", []string{"-p", at, "HELP", "SET"}, []string{"key value [NX|XX]", "summary"}},
 		{"--bigkeys", "", []string{"-p", at, "--bigkeys"}, []string{"Biggest string found", "Biggest   hash found"}},
@@ -154,6 +164,7 @@ func redisCLI(t *testing.T, c *cluster) {
 			}
 		})
 	}
+	t.Run("tab completion", func(t *testing.T) { completion(t, at) })
 	t.Run("--stat", func(t *testing.T) { // it never ends by itself
 		for _, name := range []string{"redis-cli", "stdbuf"} {
 			if _, err := exec.LookPath(name); err != nil {
@@ -182,5 +193,143 @@ func redisBenchmark(t *testing.T, c *cluster) {
 		if err != nil || strings.Contains(strings.ToLower(out), "error") || !strings.Contains(out, "requests per second") {
 			t.Errorf("redis-benchmark %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
+	}
+}
+
+// completion types into an interactive redis-cli, on a terminal.
+func completion(t *testing.T, port string) {
+	for _, name := range []string{"script", "redis-cli"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip(name + " is not installed")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience*slow())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "script", "-qec", "stty cols 80; exec redis-cli -p "+port, filepath.Join(t.TempDir(), "typescript"))
+	cmd.Env = append(os.Environ(), "TERM=xterm", "REDISCLI_HISTFILE=/dev/null")
+	keys, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &lockedBuffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel()
+		_ = cmd.Wait()
+	}()
+	for _, step := range []struct{ wait, keys string }{
+		{"> ", "hgeta\t"},
+		{"HGETALL", " r:61\r"},
+		{`"name"`, "\x03"},
+	} {
+		await(t, patience, func() string {
+			if text := out.String(); !strings.Contains(text, step.wait) {
+				return fmt.Sprintf("redis-cli does not show %q: %q", step.wait, text)
+			}
+			return ""
+		})
+		if _, err := io.WriteString(keys, step.keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// lockedBuffer takes a program's output while it is looked at.
+type lockedBuffer struct {
+	mu struct {
+		sync.Mutex
+		b bytes.Buffer
+	}
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.b.String()
+}
+
+// ioredisVersion is the client that is fetched where there are node and npm,
+// and a registry that answers.
+const ioredisVersion = "ioredis@5.8.2"
+
+func ioredis(t *testing.T, c *cluster) {
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip(name + " is not installed")
+		}
+	}
+	dir := t.TempDir()
+	if out, err := tool(t, "", "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--silent", ioredisVersion); err != nil {
+		t.Skipf("npm does not install %s: %v\n%s", ioredisVersion, err, out)
+	}
+	script, err := os.ReadFile("testdata/ioredis.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "ioredis.js") // beside its modules
+	if err := os.WriteFile(at, script, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := tool(t, "", "node", at, c.nodes[1].redis, c.nodes[0].cluster)
+	if err != nil || !strings.HasSuffix(out, "ok\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// redisPy says what redis-py says at the beginning of a connection, and
+// relies on of the answers what it relies on.
+func redisPy(t *testing.T, c *cluster) {
+	ask := func(cl *client, want byte, args ...string) resp.Value {
+		t.Helper()
+		v, err := cl.do(args...)
+		if err != nil || v.Kind != want {
+			t.Fatalf("%s: %q %v, not of kind %c", strings.Join(args, " "), v.Kind, err, want)
+		}
+		return v
+	}
+	one := &client{addr: c.nodes[2].redis}
+	defer one.close()
+	for _, args := range [][]string{
+		{"CLIENT", "SETINFO", "LIB-NAME", "redis-py"}, {"CLIENT", "SETINFO", "LIB-VER", "5.2.1"},
+		{"SELECT", "2"}, {"CLIENT", "SETNAME", "worker"}, {"SET", "py", "1", "PX", "60000"},
+	} {
+		ask(one, '+', args...)
+	}
+	ask(one, ':', "PTTL", "py")
+	ask(one, '*', "MGET", "py", "none")
+	ask(one, '-', "AUTH", "no", "such")
+	ask(one, '%', "HELLO", "3", "SETNAME", "worker")
+	ask(one, '%', "HGETALL", "none")
+	many := &client{addr: c.nodes[2].cluster}
+	defer many.close()
+	slots := ask(many, '*', "CLUSTER", "SLOTS")
+	covered := int64(0)
+	for _, s := range slots.Elems {
+		covered += s.Elems[1].Int - s.Elems[0].Int + 1
+		if m := s.Elems[2]; m.Kind != '*' || len(m.Elems) < 3 || m.Elems[0].Text() == "" || m.Elems[1].Int == 0 || len(m.Elems[2].Text()) != 40 {
+			t.Errorf("a master as %+v", m)
+		}
+	}
+	if covered != 16384 {
+		t.Errorf("CLUSTER SLOTS covers %d slots", covered)
+	}
+	ask(many, '+', "READONLY")
+	for _, row := range ask(many, '*', "COMMAND").Elems {
+		if n := len(row.Elems); n != 10 || row.Elems[1].Kind != ':' || row.Elems[3].Kind != ':' {
+			t.Errorf("COMMAND has a row of %d elements: %+v", n, row.Elems)
+		}
+	}
+	keys := ask(many, '*', "COMMAND", "GETKEYS", "MSET", "a", "1", "b", "2").Elems
+	if len(keys) != 2 || keys[0].Text() != "a" || keys[1].Text() != "b" {
+		t.Errorf("COMMAND GETKEYS: %+v", keys)
 	}
 }
