@@ -255,7 +255,10 @@ func TestPlace(t *testing.T) {
 		"two voters":          func(p *Partition) { p.Replicas = p.Replicas[:2] },
 		"no voter":            func(p *Partition) { p.Replicas = nil },
 		"an unknown node":     func(p *Partition) { p.Replicas = append(p.Replicas, Replica{Node: 9, Learner: true}) },
-		"unknown partition":   func(p *Partition) { p.ID = 77 },
+		"two on one node": func(p *Partition) {
+			p.Replicas = append(p.Replicas, Replica{Node: 1, Learner: true}, Replica{Node: 2, Learner: true})
+		},
+		"unknown partition": func(p *Partition) { p.ID = 77 },
 	} {
 		if _, err := place(change); err == nil {
 			t.Errorf("%s: taken", name)

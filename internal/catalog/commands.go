@@ -143,6 +143,9 @@ func place(txn kv.Txn, v *View, arg []byte) (*Partition, error) {
 		if v.Node(r.Node) == nil {
 			return nil, fmt.Errorf("catalog: place: no node %d", r.Node)
 		}
+		if p.On(r.Node) != r {
+			return nil, fmt.Errorf("catalog: place: two replicas on node %d", r.Node)
+		}
 		if was := old.On(r.Node); r.Replica == 0 || was == nil || was.Replica != r.Replica {
 			r.Replica = v.Meta.NextReplica
 			v.Meta.NextReplica++

@@ -26,10 +26,12 @@ import (
 //	group voters=N,… [learners=N,…] [election=TICKS]  replicas from a founded state
 //	new N                               a replica without any state
 //	campaign N · tick N [TICKS] · down N node=N
-//	submit N NAME:COMMAND… [term=N]     requests: NAME:set/V (writes key k),
+//	submit N NAME:COMMAND… [term=N] [gateway=N]
+//	                                    requests: NAME:set/V (writes key k),
 //	                                    NAME:get (reads it), NAME:far (a slot
 //	                                    of another partition)
-//	round N                             Evaluate and HandleReady
+//	round N [held=N,…]                  Evaluate and HandleReady
+//	live N                              whom the leader takes for live
 //	run [N…] [hold=N,…]                 carry out everything that these (all)
 //	                                    do and say to each other; who is held
 //	                                    does not get its appends done; stop=N,…
@@ -224,8 +226,16 @@ func (g *group) do(c *script.Command) string {
 		m.r.NodeDown(base.NodeID(c.Num("node", 0)))
 	case "submit":
 		g.submit(c, m)
+	case "live":
+		m.r.Progress(func(id base.ReplicaID, _ base.NodeID, _ bool, _ uint64, live bool) {
+			fmt.Fprintf(&g.text, "%d: %v\n", id, live)
+		})
 	case "round":
-		m.r.Evaluate(1000, nil, &m.out)
+		held := Held{}
+		for _, id := range c.Nums("held") {
+			held[base.NodeID(id)] = true
+		}
+		m.r.Evaluate(1000, held, &m.out)
 		m.r.HandleReady(&m.out)
 	case "run":
 		g.run(c)
