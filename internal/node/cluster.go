@@ -52,6 +52,7 @@ type replicaReport struct {
 	Last      uint64           `json:"last"`
 	Leads     bool             `json:"leads,omitempty"`
 	Ready     bool             `json:"ready,omitempty"`
+	Known     bool             `json:"known,omitempty"` // a quorum knows the members durably
 	Joint     bool             `json:"joint,omitempty"`
 	Settled   bool             `json:"settled,omitempty"`
 	Members   []memberReport   `json:"members,omitempty"`
@@ -85,7 +86,7 @@ func (n *Node) makeReport() report {
 		commit, last := rep.Positions()
 		rr := replicaReport{
 			Partition: rep.Partition(), Replica: rep.ID(), Leader: leader, Term: term,
-			Commit: commit, Applied: rep.State().Index, Last: last, Leads: rep.Leads(), Ready: rep.Ready(),
+			Commit: commit, Applied: rep.State().Index, Last: last, Leads: rep.Leads(), Ready: rep.Ready(), Known: rep.ConfKnown(),
 			Joint: rep.State().Conf.Joint(), Settled: n.settled[rep.Partition()],
 		}
 		rep.Progress(func(id base.ReplicaID, node base.NodeID, learner bool, match uint64, live bool) {
@@ -257,16 +258,18 @@ func (n *Node) readmit() {
 	}
 }
 
-// outOf says whether a replica is certainly no member any more: by its own
-// applied state, or by the word of a later leader.
+// outOf says whether a replica is certainly no member any more, and nobody
+// needs it: by the word of a later leader whose members know it durably. Its
+// own state does not tell: it may be the first to have applied its removal, and
+// the others may still need its vote to find out.
 func (n *Node) outOf(r *partition.Replica) bool {
-	if r.Removed() || !r.Initialized() {
+	if !r.Initialized() {
 		return true
 	}
 	_, term := r.Leader()
 	for _, h := range n.heard {
 		for _, rr := range h.report.Replicas {
-			if rr.Partition != r.Partition() || !rr.Leads || !rr.Ready || rr.Joint || rr.Term < term || rr.Applied < r.State().Index {
+			if rr.Partition != r.Partition() || !rr.Leads || !rr.Known || rr.Joint || rr.Term < term || rr.Applied < r.State().Index {
 				continue
 			}
 			if !slices.ContainsFunc(rr.Members, func(m memberReport) bool { return m.Replica == r.ID() }) {

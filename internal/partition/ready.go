@@ -264,6 +264,10 @@ func (r *Replica) applyConf(e *pb.Entry, out *Output) error {
 	}
 	r.state.Members = members
 	r.removed = !r.state.Conf.Has(r.cfg.Replica)
+	r.confBarrier = 0
+	if r.Leads() {
+		r.confBarrier = r.log.last + 1
+	}
 	out.Changed = append(out.Changed, r)
 	return nil
 }

@@ -101,6 +101,9 @@ type Replica struct {
 	answers    []effects.Answers // of a round, for reuse
 	background bool              // housekeeping wants a turn
 	confIndex  uint64            // own configuration change under way
+	// confBarrier is the first index that this leadership could propose after
+	// it had applied the last configuration change: see ConfKnown.
+	confBarrier uint64
 
 	moving     *State        // the state record on its way down
 	moved      State         // the last one that got there
@@ -223,6 +226,16 @@ func (r *Replica) Leader() (base.NodeID, uint64) {
 	return r.state.Members[r.lead], r.term
 }
 
+// ConfKnown says that this replica leads, and that a quorum of the applied
+// configuration knows durably that it is in force. Raft goes by what was
+// applied: as long as a majority might wake up in the configuration before,
+// its members are needed, also those that are members no more.
+//
+// An entry that was proposed after the change had been applied tells it: it
+// carries the commit index of the change, which its receivers make durable
+// with it.
+func (r *Replica) ConfKnown() bool { return r.ready && r.state.Index >= r.confBarrier }
+
 // Removed says that this replica is no member any more.
 func (r *Replica) Removed() bool { return r.removed }
 
@@ -254,6 +267,9 @@ func (r *Replica) Tick() {
 	r.rn.Tick()
 	if r.handover > 0 {
 		r.handover--
+	}
+	if r.ready && r.log.last < r.confBarrier && r.handover == 0 && r.confIndex <= r.state.Index {
+		_ = r.rn.Propose(nil) // dropped: the next tick tries again
 	}
 	if r.campaign > 0 {
 		if r.campaign--; r.campaign == 0 && r.lead == 0 {
@@ -314,7 +330,7 @@ func (r *Replica) Transfer(node base.NodeID) bool {
 // ProposeConf proposes a configuration change; joined are the new members.
 // Only one may be under way.
 func (r *Replica) ProposeConf(changes []*pb.ConfChangeSingle, joint bool, joined map[base.ReplicaID]base.NodeID) bool {
-	if !r.ready || r.handover > 0 || r.state.Conf.Joint() || r.confIndex > r.state.Index {
+	if !r.ConfKnown() || r.handover > 0 || r.state.Conf.Joint() || r.confIndex > r.state.Index {
 		return false
 	}
 	transition := pb.ConfChangeTransition_ConfChangeTransitionAuto

@@ -175,7 +175,7 @@ func (r *Replica) finishReads(out *Output) {
 // stepDown takes back what this leadership evaluated. What it proposed may
 // still commit: whoever leads next knows by the answers in the entry.
 func (r *Replica) stepDown(out *Output) {
-	r.ready, r.handover, r.background, r.confIndex = false, 0, false, 0
+	r.ready, r.handover, r.background, r.confIndex, r.confBarrier = false, 0, false, 0, 0
 	r.ov.RollbackAll()
 	if r.current != nil {
 		for _, req := range r.current.requests {

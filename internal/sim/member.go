@@ -31,7 +31,7 @@ type leadReport struct {
 	partition base.PartitionID
 	term      uint64
 	applied   uint64
-	ready     bool
+	known     bool
 	joint     bool
 	settled   bool
 	members   []base.ReplicaID
@@ -62,7 +62,7 @@ func (p *proc) report() {
 		}
 		_, term := rep.Leader()
 		l := leadReport{
-			partition: rep.Partition(), term: term, applied: rep.State().Index, ready: rep.Ready(),
+			partition: rep.Partition(), term: term, applied: rep.State().Index, known: rep.ConfKnown(),
 			joint: rep.State().Conf.Joint(), settled: p.settled[rep.Partition()],
 		}
 		l.here = map[base.NodeID]base.ReplicaID{}
@@ -162,7 +162,7 @@ func (p *proc) readmit() {
 	var id base.ReplicaID
 	for _, h := range p.heard {
 		for _, l := range h.report.leads {
-			if l.partition == base.Catalog && l.ready && !l.joint {
+			if l.partition == base.Catalog && l.known && !l.joint {
 				id = max(id, l.here[p.m.id])
 			}
 		}
@@ -176,15 +176,16 @@ func (p *proc) readmit() {
 	}
 }
 
-// outOf says whether a replica is certainly no member any more.
+// outOf says whether a replica is certainly no member any more, and nobody
+// needs it.
 func (p *proc) outOf(r *partition.Replica) bool {
-	if r.Removed() || !r.Initialized() {
+	if !r.Initialized() {
 		return true
 	}
 	_, term := r.Leader()
 	for _, h := range p.heard {
 		for _, l := range h.report.leads {
-			if l.partition == r.Partition() && l.ready && !l.joint && l.term >= term && l.applied >= r.State().Index &&
+			if l.partition == r.Partition() && l.known && !l.joint && l.term >= term && l.applied >= r.State().Index &&
 				!slices.Contains(l.members, r.ID()) {
 				return true
 			}
