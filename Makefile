@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 ARGS     ?=
 SEED     ?=
 
-.PHONY: help build check test race sim fuzz bench demo docs clean
+.PHONY: help build check test race sim fuzz bench chaos demo docs clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +32,9 @@ fuzz: ## every fuzz target for FUZZTIME each (10s)
 
 bench: build ## measure a running server: make bench ARGS="--addr 127.0.0.1:7001"
 	$(BIN) bench $(ARGS)
+
+chaos: build ## faults on real processes: make chaos ARGS="--for 10m"
+	$(BIN) chaos $(ARGS)
 
 demo: build ## three nodes on this machine
 	@$(BIN) demo $(ARGS)

@@ -32,7 +32,7 @@ To use it:   coterie start --data-dir DIR`,
 	root.SetErr(s.err)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newStart(s), newDemo(s), newStatus(), newBench(), newConfig(s), newVersion())
+	root.AddCommand(newStart(s), newDemo(s), newStatus(), newBench(), newChaos(), newConfig(s), newVersion())
 	for _, c := range root.Commands() {
 		c.Args = noArguments(c.Args)
 	}
@@ -63,7 +63,7 @@ func ownFlags(cmd *cobra.Command) []string {
 	all := []string{
 		"http", "output", "nodes", "base-port", "data-dir", "config", "watch", "timeout",
 		"addr", "cluster", "connections", "pipeline", "workers", "command", "read-share", "value-size", "keys", "key-size",
-		"distribution", "duration", "requests", "rate", "warmup", "prefill", "seed", "pid",
+		"distribution", "for", "faults", "workload", "report", "history", "pace", "duration", "requests", "rate", "warmup", "prefill", "seed", "pid",
 	}
 	return slices.DeleteFunc(all, func(name string) bool { return cmd.Flags().Lookup(name) == nil })
 }

@@ -21,7 +21,7 @@ import (
 var floors = [][]string{
 	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "sim/script"},
 	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload"},
-	{"storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "keyspace/keyspacetest", "storage/state/statetest"},
+	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "keyspace/keyspacetest", "storage/state/statetest"},
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},

@@ -18,12 +18,11 @@ import (
 // about a whole database is one request to each partition.
 type op struct {
 	workload.Op
-	s         *session
-	of        *chapter
-	parts     []*part
-	open      int // parts that are not completed
-	merge     func([]*part) []byte
-	submitted bool
+	s     *session
+	of    *chapter
+	parts []*part
+	open  int // parts that are not completed
+	merge func([]*part) []byte
 }
 
 // part is one request of an op.

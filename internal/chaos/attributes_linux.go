@@ -1,0 +1,9 @@
+package chaos
+
+import "syscall"
+
+// childAttributes gives a child a process group of its own, so that the
+// terminal's Ctrl-C reaches this program alone, and lets it die with it.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}

@@ -1,0 +1,94 @@
+package chaos
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is one life of a node.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it ended; err is set before
+	err  error
+}
+
+// starter starts processes from one operating system thread, which lives until
+// stop is closed: Linux ties a child's "die with the parent" to the thread that
+// made it.
+type starter chan func()
+
+func newStarter(stop <-chan struct{}) starter {
+	s := make(starter)
+	go func() {
+		runtime.LockOSThread()
+		for {
+			select {
+			case f := <-s:
+				f()
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// start runs the program with args; its output is appended to a file.
+func (s starter) start(executable, output string, args []string) (*process, error) {
+	log, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open a node's log: %w", err)
+	}
+	defer log.Close()
+	p := &process{cmd: exec.Command(executable, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = childAttributes()
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "COTERIE_") {
+			p.cmd.Env = append(p.cmd.Env, kv)
+		}
+	}
+	started := make(chan error)
+	s <- func() { started <- p.cmd.Start() }
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// stop ends the process politely, or by force when that takes too long.
+func (p *process) stop(patience time.Duration) {
+	p.signal(syscall.SIGCONT)
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		p.kill()
+	}
+}
