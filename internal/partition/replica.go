@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
@@ -271,6 +272,7 @@ func (r *Replica) Tick() {
 	if r.ready && r.log.last < r.confBarrier && r.handover == 0 && r.confIndex <= r.state.Index {
 		_ = r.rn.Propose(nil) // dropped: the next tick tries again
 	}
+	r.leaveJoint()
 	if r.campaign > 0 {
 		if r.campaign--; r.campaign == 0 && r.lead == 0 {
 			_ = r.rn.Campaign()
@@ -335,7 +337,7 @@ func (r *Replica) ProposeConf(changes []*pb.ConfChangeSingle, joint bool, joined
 	}
 	transition := pb.ConfChangeTransition_ConfChangeTransitionAuto
 	if joint {
-		transition = pb.ConfChangeTransition_ConfChangeTransitionJointImplicit
+		transition = pb.ConfChangeTransition_ConfChangeTransitionJointExplicit // leaveJoint ends it
 	}
 	cc := &pb.ConfChangeV2{Transition: transition.Enum(), Changes: changes, Context: AppendMembers(nil, joined)}
 	if err := r.rn.ProposeConfChange(cc); err != nil {
@@ -343,6 +345,33 @@ func (r *Replica) ProposeConf(changes []*pb.ConfChangeSingle, joint bool, joined
 	}
 	r.confIndex = math.MaxUint64 // until the entry's index is known
 	return true
+}
+
+// leaveJoint takes a leader's next step out of a joint configuration. One that
+// will not vote any more hands over first: the one that ends the
+// configuration has to be in the next one. Else it would be the first to know
+// that the change is committed, go, and might leave members behind that cannot
+// find out without it.
+func (r *Replica) leaveJoint() {
+	if !r.ready || !r.state.Conf.Joint() || r.state.Conf.AutoLeave || r.handover > 0 || r.confIndex > r.state.Index {
+		return
+	}
+	if slices.Contains(r.state.Conf.Voters, uint64(r.cfg.Replica)) {
+		if r.rn.ProposeConfChange(&pb.ConfChangeV2{}) == nil {
+			r.confIndex = math.MaxUint64 // until the entry's index is known
+		}
+		return
+	}
+	var to base.NodeID
+	var best uint64
+	r.Progress(func(id base.ReplicaID, node base.NodeID, _ bool, match uint64, live bool) {
+		if live && slices.Contains(r.state.Conf.Voters, uint64(id)) && match >= best {
+			to, best = node, match
+		}
+	})
+	if to != 0 {
+		r.Transfer(to)
+	}
 }
 
 // noteActive remembers who answered. Raft forgets it at each of its checks of

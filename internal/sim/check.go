@@ -15,7 +15,7 @@ type position struct {
 }
 
 // digestEvery is at which applied indexes replicas are compared.
-const digestEvery = 16
+const digestEvery = 40
 
 // digest compares what replicas hold at equal positions.
 func (c *cluster) digest(p *proc) {

@@ -130,8 +130,7 @@ func (p *proc) turnDue() {
 // out.
 func (p *proc) turn() {
 	for range 4 {
-		p.carryRouted()
-		if p.point(pointApplyBefore) {
+		if p.carryRouted(); p.dead || p.point(pointApplyBefore) {
 			return
 		}
 		out, wake := p.shard.Turn(p.now())
@@ -153,7 +152,9 @@ func (p *proc) turn() {
 		if wake != 0 {
 			p.after(max(int64(wake)-int64(p.now()), 1), func() {})
 		}
-		p.carryRouted()
+		if p.carryRouted(); p.dead {
+			return
+		}
 		if len(p.routed.Local) == 0 {
 			break
 		}

@@ -194,7 +194,8 @@ func (r realReader) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 	return r.s.log.Entries(r.p, lo, hi, maxBytes)
 }
 
-// damage flips a bit in a segment that is not the newest, behind its header.
+// damage flips a bit in a segment that is not the newest, behind its header,
+// or cuts its end off.
 func (s *realStores) damage(d dice) bool {
 	names, err := s.mem.List(realLogDir)
 	if err != nil || s.log == nil {
@@ -206,7 +207,28 @@ func (s *realStores) damage(d dice) bool {
 		return false
 	}
 	path := filepath.Join(realLogDir, names[d.rand.IntN(len(names)-1)])
+	if d.chance(0.3) {
+		return s.cut(path, d) == nil
+	}
 	return s.flip(path, d) == nil
+}
+
+// cut takes the second half of a file away.
+func (s *realStores) cut(path string, d dice) error {
+	f, err := s.mem.Open(path)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	short, err := s.mem.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = short.Write(b[:d.rand.IntN(len(b)/2+1)])
+	return errors.Join(err, short.Sync(), short.Close(), syncDir(s.mem, realLogDir))
 }
 
 func (s *realStores) flip(path string, d dice) error {
