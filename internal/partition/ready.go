@@ -267,6 +267,10 @@ func (r *Replica) applyConf(e *pb.Entry, out *Output) error {
 	r.confBarrier = 0
 	if r.Leads() {
 		r.confBarrier = r.log.last + 1
+		if len(r.reads) > 0 { // those that raft asked may be members no more
+			r.readID++
+			r.rn.ReadIndex(readContext(r.readID))
+		}
 	}
 	out.Changed = append(out.Changed, r)
 	return nil

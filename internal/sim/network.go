@@ -215,6 +215,9 @@ func (c *cluster) unblock(l *link) {
 		return
 	}
 	l.blocked = false
+	if l.up && l.receiver != nil && l.receiver.dead { // what TCP tries again meets nobody
+		c.breakLink(l, true)
+	}
 	stalled := l.stalled
 	l.stalled = nil
 	for _, x := range stalled {
