@@ -32,9 +32,22 @@ type diskState struct {
 // heal ends what is wrong for a time.
 func (s *diskState) heal() { *s = diskState{} }
 
-// access is how long an access takes that would take the given time.
-func (m *machine) access(usual int64) int64 {
-	return max(usual+m.disk.slow, m.disk.hungUntil-m.c.now)
+// access is how long an access takes that would take the given time, if the
+// disk does not hang.
+func (m *machine) access(usual int64) int64 { return usual + m.disk.slow }
+
+// hangPoll is how often an access looks whether its disk still hangs.
+const hangPoll = 50 * milli
+
+// afterDisk runs f after an access to the disk.
+func (p *proc) afterDisk(usual int64, f func()) {
+	p.after(p.m.access(usual), func() {
+		if left := p.m.disk.hungUntil - p.c.now; left > 0 {
+			p.afterDisk(min(left, hangPoll), f)
+			return
+		}
+		f()
+	})
 }
 
 func (c *cluster) slowDisk(d dice, m *machine) bool {

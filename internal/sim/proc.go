@@ -499,11 +499,7 @@ func (p *proc) writeMore() {
 
 // syncLog is the fsync of a batch. One that fails stops the node.
 func (p *proc) syncLog(batch []logWrite, voted bool) {
-	p.after(p.m.access(p.c.skewed(30*micro, 4*milli)), func() {
-		if until := p.m.disk.hungUntil; until > p.c.now { // it hangs since
-			p.syncLog(batch, voted)
-			return
-		}
+	p.afterDisk(p.c.skewed(30*micro, 4*milli), func() {
 		if p.m.disk.failSync || p.m.disk.noSpace {
 			p.m.disk.failSync = false
 			p.fail(fmt.Errorf("write the log: %w", errPlanned))
@@ -562,12 +558,12 @@ func (p *proc) moveMore() {
 	j := p.moveQueue[0]
 	p.moveQueue = p.moveQueue[1:]
 	p.moveBusy = true
-	delay := p.m.access(p.c.skewed(100*micro, 20*milli))
+	delay := p.c.skewed(100*micro, 20*milli)
 	if j.move != nil && p.c.opts.Bug == BugTornState {
 		p.commitRecord(j.move) // first where the state stands, later the state
 		delay += 20 * milli
 	}
-	p.after(delay, func() {
+	p.afterDisk(delay, func() {
 		p.moveBusy = false
 		if j.flush {
 			p.flushState()

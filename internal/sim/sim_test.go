@@ -82,7 +82,7 @@ func TestRealStores(t *testing.T) { runSeeds(t, StorePebble, budgetReal) }
 // regressions are runs that met a bug once. A change of the simulator makes
 // another run of a seed: what was found is kept as a script beside the package
 // at fault, too, see docs/correctness.md.
-var regressions = []Options{}
+var regressions = []Options{{Seed: 1065}, {Seed: 20479}, {Seed: 30353}}
 
 func TestRegressions(t *testing.T) {
 	for _, o := range regressions {

@@ -86,7 +86,7 @@ func (p *proc) sendSnapshot(s *partition.SendSnapshot) {
 	if p.point(pointSnapPinned) {
 		return
 	}
-	p.after(p.m.access(p.c.skewed(milli, 100*milli)), func() { p.streamOn(out) })
+	p.afterDisk(p.c.skewed(milli, 100*milli), func() { p.streamOn(out) })
 }
 
 // export is a partition's stream in parts.
@@ -304,7 +304,7 @@ func (p *proc) install(a partition.Append) {
 		return
 	}
 	p.installing[id] = true // until then its overlay lies over another state
-	p.after(p.m.access(p.c.skewed(100*micro, 50*milli)), func() {
+	p.afterDisk(p.c.skewed(100*micro, 50*milli), func() {
 		if p.point(pointSnapAccepted) {
 			return
 		}
