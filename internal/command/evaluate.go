@@ -14,6 +14,8 @@ type Evaluator struct {
 	space keyspace.Space
 	out   resp.Writer
 	ctx   Ctx
+
+	groupFlushed bool // by one of a group's commands
 }
 
 // NewEvaluator returns an Evaluator of a table's commands.
@@ -34,6 +36,12 @@ type Call struct {
 	// Generations may be the partition's map if the caller keeps it; nil: it
 	// is read. See keyspace.Space.Bind.
 	Generations *keyspace.Generations
+	// Group says that Args are a group's; Gateway is the node of its
+	// connection, and Watches what is watched in the partition. Without groups
+	// Watches may be nil.
+	Group   bool
+	Gateway base.NodeID
+	Watches *Watches
 }
 
 // Evaluate runs a call and appends its reply. Names, arity and keys are
@@ -42,11 +50,16 @@ type Call struct {
 // changed.
 func (e *Evaluator) Evaluate(call Call, reply []byte) (_ []byte, flushed bool) {
 	e.out.Buf, e.out.Proto = reply, int(call.Proto)
-	e.run(call)
+	e.groupFlushed = false
+	if call.Group {
+		e.runGroup(call)
+	} else {
+		e.run(call)
+	}
 	reply = e.out.Buf
 	e.out.Buf = nil
 	e.ctx.Args = nil
-	return reply, e.space.Flushed()
+	return reply, e.groupFlushed || !call.Group && e.space.Flushed()
 }
 
 func (e *Evaluator) run(call Call) {
@@ -75,7 +88,34 @@ func (e *Evaluator) run(call Call) {
 		return
 	}
 	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec}
+	if !call.Watches.Any() {
+		spec.Run(&e.ctx)
+		return
+	}
+	before := effects(call)
 	spec.Run(&e.ctx)
+	if after := effects(call); after != before || after < 0 {
+		e.touch(call, spec)
+	}
+}
+
+// touch tells who watches the keys of a command that wrote.
+func (e *Evaluator) touch(call Call, spec *Spec) {
+	k := spec.Keys
+	if k.First <= 0 || spec.Flags&MovableKeys != 0 {
+		call.Watches.TouchAll()
+		return
+	}
+	last := k.Last
+	if last < 0 {
+		last += len(call.Args)
+	}
+	for i := k.First; i <= last && i < len(call.Args); i += max(k.Step, 1) {
+		call.Watches.touch(WatchedKey(call.DB, call.Args[i]))
+	}
+	if spec.Name == "copy" || spec.Name == "move" { // to another database, perhaps
+		call.Watches.TouchAll()
+	}
 }
 
 // ownsKeys says whether all keys are in the partition's span. The first key

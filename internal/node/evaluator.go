@@ -21,6 +21,9 @@ const (
 type evaluator struct {
 	eval  *command.Evaluator
 	parts map[base.PartitionID]*housekeeping
+	// watching says that there was a group since the last look at any part's
+	// watches: most clusters never have one.
+	watching bool
 }
 
 // housekeeping is what a leader remembers between two rounds of one
@@ -32,6 +35,7 @@ type housekeeping struct {
 	pending  int // slots with deadlines met in this pass
 	sweeping bool
 	sweepAt  uint16
+	watches  command.Watches
 }
 
 var _ partition.Evaluator = (*evaluator)(nil)
@@ -57,12 +61,21 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 		}
 		return append(append(reply, '+'), b...)
 	}
-	reply, flushed := e.eval.Evaluate(command.Call{
+	call := command.Call{
 		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
-	}, reply)
+	}
+	if req.Flags&partition.Group != 0 {
+		e.watching = true
+		call.Group, call.Gateway = true, req.Origin.Gateway
+	}
+	if e.watching {
+		call.Watches = &e.part(txn).watches
+	}
+	reply, flushed := e.eval.Evaluate(call, reply)
 	if flushed {
 		h := e.part(txn)
 		h.sweeping, h.sweepAt = true, txn.Span().Lo
+		h.watches.TouchAll()
 	}
 	return reply
 }
@@ -94,7 +107,9 @@ func (e *evaluator) Background(txn *partition.Txn) (more bool) {
 		if h.expireAt = p.Next; p.Next >= span.Hi {
 			h.expiring, h.pending, h.expireAt = h.pending > 0, 0, span.Lo
 		}
-		more = p.Removed > 0
+		if more = p.Removed > 0; more {
+			h.watches.TouchAll()
+		}
 	}
 	if h.sweeping {
 		p := keyspace.SweepDead(txn, txn.Partition(), span, h.sweepAt, sweepBudget)

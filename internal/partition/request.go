@@ -15,6 +15,9 @@ const (
 	// LowWater, so that replies are forgotten when a gateway falls silent. It is
 	// a Write.
 	Confirm
+	// Group marks a request whose arguments are several commands, or about
+	// such: see package command.
+	Group
 )
 
 // Status says how a request ended.

@@ -47,6 +47,9 @@ func (t *Txn) Delete(key []byte) { t.r.ov.Delete(key) }
 // DeleteRange implements kv.Writer.
 func (t *Txn) DeleteRange(lower, upper []byte) { t.r.ov.DeleteRange(lower, upper) }
 
+// Effects is the size of what the round has written so far, in bytes.
+func (t *Txn) Effects() int { return t.r.ov.BodyLen() }
+
 // Now is the round's stamp.
 func (t *Txn) Now() base.Stamp { return t.now }
 

@@ -33,7 +33,8 @@ func cmdReset(s *session, _ [][]byte) {
 	s.db.Store(0)
 	s.proto.Store(2)
 	s.rw.Proto = 2
-	s.silence = replyOn
+	s.silence, s.multi = replyOn, nil
+	s.unwatchQuietly()
 	s.mu.Lock()
 	watching := s.mu.monitor
 	s.mu.monitor, s.mu.name, s.mu.noEvict, s.mu.noTouch = false, "", false, false

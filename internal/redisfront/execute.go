@@ -24,6 +24,9 @@ func (s *session) execute(o *op) {
 	}
 	args := o.args
 	e := s.find(args)
+	if e == nil && s.multi != nil {
+		s.multi.failed = true
+	}
 	if e != nil {
 		s.commands.Store(s.commands.Load() + 1)
 		if s.lastCmd.Load() != e {
@@ -34,6 +37,7 @@ func (s *session) execute(o *op) {
 			s.f.feedMonitors(s, e, args)
 		}
 		switch {
+		case s.multi != nil && s.queue(o, e):
 		case e.local != nil:
 			s.runLocal(e, args)
 		case e.route != nil:

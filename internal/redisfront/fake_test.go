@@ -47,12 +47,13 @@ type fakeRouter struct {
 }
 
 type fakePartition struct {
-	id    base.PartitionID
-	span  base.Span
-	mu    sync.Mutex
-	txn   *keyspacetest.Txn
-	eval  *command.Evaluator
-	queue chan *partition.Request
+	id      base.PartitionID
+	span    base.Span
+	mu      sync.Mutex
+	txn     *keyspacetest.Txn
+	eval    *command.Evaluator
+	watches command.Watches
+	queue   chan *partition.Request
 }
 
 func fakeName(id base.NodeID) string {
@@ -175,7 +176,10 @@ func (r *fakeRouter) slow(p *fakePartition) {
 func (r *fakeRouter) run(q *partition.Request) {
 	p := r.parts[q.Partition]
 	p.mu.Lock()
-	q.Reply, _ = p.eval.Evaluate(command.Call{Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args}, nil)
+	q.Reply, _ = p.eval.Evaluate(command.Call{
+		Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
+		Group: q.Flags&partition.Group != 0, Watches: &p.watches,
+	}, nil)
 	p.mu.Unlock()
 	q.Status = partition.Done
 	r.delivered.Add(1)

@@ -73,26 +73,30 @@ func (s *session) route(o *op) {
 		s.refuse(o.cmd, errNoOwner)
 		return
 	}
-	if s.cluster && p.Leader != s.dir.Self && s.moved(o.cmd, slot, p) {
-		return
+	if s.cluster && p.Leader != s.dir.Self {
+		if to := s.redirection(slot, p); to != "" {
+			s.refuse(o.cmd, to)
+			return
+		}
 	}
 	s.request(o, p.ID, slot)
 }
 
-func (s *session) refuseKey(e *entry) {
-	s.refuse(e, fmt.Sprintf("ERR key is longer than the limit of %d bytes", s.f.opts.Limits.KeyBytes))
+func (s *session) refuseKey(e *entry) { s.refuse(e, s.keyTooLong()) }
+
+func (s *session) keyTooLong() string {
+	return fmt.Sprintf("ERR key is longer than the limit of %d bytes", s.f.opts.Limits.KeyBytes)
 }
 
-// moved redirects a client of the cluster listener to a slot's leader. It
-// returns false when the leader is not known, or is nowhere a client of a
-// cluster listener could go: the node then does the work itself.
-func (s *session) moved(e *entry, slot base.Slot, p *Partition) bool {
+// redirection sends a client of the cluster listener to a slot's leader. It
+// is empty when the leader is not known, or is nowhere a client of a cluster
+// listener could go: the node then does the work itself.
+func (s *session) redirection(slot base.Slot, p *Partition) string {
 	leader := s.dir.Node(p.Leader)
 	if leader == nil || leader.Cluster == "" {
-		return false
+		return ""
 	}
-	s.refuse(e, "MOVED "+strconv.Itoa(int(slot))+" "+leader.Cluster)
-	return true
+	return "MOVED " + strconv.Itoa(int(slot)) + " " + leader.Cluster
 }
 
 // request puts an op into the batch, with its one request.

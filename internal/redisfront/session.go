@@ -52,6 +52,8 @@ type session struct {
 	lastEntry *entry // the last command, since the next is often the same
 	lastName  string
 	silence   replyMode
+	multi     *multi   // the open transaction
+	watched   [][]byte // keys, as command.WatchedKey has them
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -440,6 +442,11 @@ func (s *session) close() {
 	}
 	linger := s.broken && !m.dead
 	m.Unlock()
+	if len(s.watched) > 0 {
+		s.dir = nil
+		s.unwatchQuietly()
+		s.f.router.Submit(s.reqs)
+	}
 	if linger {
 		s.linger()
 	}

@@ -69,6 +69,7 @@ func frontSpecs() []frontSpec {
 	var all []frontSpec
 	all = append(all, connectionSpecs()...)
 	all = append(all, clientSpec(), commandSpec(), configSpec(), clusterSpec())
+	all = append(all, transactionSpecs()...)
 	all = append(all, serverSpecs()...)
 	return append(all, toolSpecs()...)
 }
@@ -90,6 +91,24 @@ func connectionSpecs() []frontSpec {
 		row("readonly", 1, quick, "cluster", "3.0.0", "O(1)", "Allows reads from replicas on a cluster connection.", onlyCluster),
 		row("readwrite", 1, quick, "cluster", "3.0.0", "O(1)", "Takes READONLY back.", onlyCluster),
 		row("asking", 1, command.Fast, "cluster", "3.0.0", "O(1)", "Announces that a redirection is being followed.", onlyCluster),
+	}
+}
+
+func transactionSpecs() []frontSpec {
+	const g = "transactions"
+	routed := func(fs frontSpec, route func(*session, *op)) frontSpec {
+		fs.route = route
+		fs.Categories = []string{"transaction"}
+		return fs
+	}
+	watch := routed(row("watch", -2, quick|command.NoScript|command.AllowBusy, g, "2.2.0", "O(N) over the keys", "Lets EXEC run only if the keys have not changed until then.", nil, command.Key("key").Many()), routeWatch)
+	watch.Spec.Keys = command.KeyRange{First: 1, Last: -1, Step: 1}
+	return []frontSpec{
+		routed(row("multi", 1, hidden|command.Fast|command.AllowBusy, g, "1.2.0", "O(1)", "Begins a transaction: commands are queued until EXEC.", cmdMulti), nil),
+		routed(row("exec", 1, hidden|command.SkipSlowlog, g, "1.2.0", "Depends on the commands in the transaction", "Runs the queued commands, as one.", nil), routeExec),
+		routed(row("discard", 1, hidden|command.Fast|command.AllowBusy, g, "2.0.0", "O(N) over the queued commands", "Drops the queued commands.", nil), routeDiscard),
+		watch,
+		routed(row("unwatch", 1, quick|command.NoScript|command.AllowBusy, g, "2.2.0", "O(1)", "Forgets the watched keys.", nil), routeUnwatch),
 	}
 }
 

@@ -97,6 +97,8 @@ func search(entries []entry, key []byte) int {
 	return sort.Search(len(entries), func(i int) bool { return bytes.Compare(entries[i].key, key) >= 0 })
 }
 
+// Effects grows with every write.
+func (t *Txn) Effects() int        { return t.Writes }
 func (t *Txn) Err() error          { return nil }
 func (t *Txn) Now() base.Stamp     { return t.Stamp }
 func (t *Txn) NewObjectID() uint64 { t.objects++; return t.objects }

@@ -1,0 +1,278 @@
+package command
+
+import (
+	"encoding/binary"
+
+	"coterie/internal/base"
+	"coterie/internal/keyspace"
+)
+
+// A group is what a connection's transaction asks of one partition: the
+// commands between MULTI and EXEC, or to watch keys for them. It travels as one
+// request's arguments and is evaluated in one piece.
+//
+//	"exec"    session, number of watched keys, those keys, and for each command
+//	          a head (database, number of arguments) and its arguments
+//	"watch"   session, keys
+//	"unwatch" session
+//
+// A watched key is its database in one byte, then the key. Numbers are
+// uvarints.
+const (
+	groupExec    = "exec"
+	groupWatch   = "watch"
+	groupUnwatch = "unwatch"
+)
+
+// Grouped is one command of a group.
+type Grouped struct {
+	DB   uint8
+	Args [][]byte
+}
+
+// WatchedKey is a key as a group names it.
+func WatchedKey(db uint8, key []byte) []byte { return append([]byte{db}, key...) }
+
+func uvarint(n uint64) []byte { return binary.AppendUvarint(nil, n) }
+
+// ExecGroup makes the arguments of a transaction's commands for a partition.
+func ExecGroup(session uint64, watched [][]byte, commands []Grouped) [][]byte {
+	args := [][]byte{[]byte(groupExec), uvarint(session), uvarint(uint64(len(watched)))}
+	args = append(args, watched...)
+	for _, c := range commands {
+		args = append(args, append([]byte{c.DB}, uvarint(uint64(len(c.Args)))...))
+		args = append(args, c.Args...)
+	}
+	return args
+}
+
+// WatchGroup makes the arguments that begin to watch keys.
+func WatchGroup(session uint64, watched ...[]byte) [][]byte {
+	return append([][]byte{[]byte(groupWatch), uvarint(session)}, watched...)
+}
+
+// UnwatchGroup makes the arguments that end all watching.
+func UnwatchGroup(session uint64) [][]byte { return [][]byte{[]byte(groupUnwatch), uvarint(session)} }
+
+// splitGroup takes the front off a group's arguments.
+func splitGroup(args [][]byte) (op string, session uint64, rest [][]byte, ok bool) {
+	if len(args) < 2 {
+		return "", 0, nil, false
+	}
+	session, n := binary.Uvarint(args[1])
+	return string(args[0]), session, args[2:], n > 0
+}
+
+// splitExec takes apart what follows the session of an exec group.
+func splitExec(rest [][]byte) (watched [][]byte, commands []Grouped, ok bool) {
+	if len(rest) == 0 {
+		return nil, nil, false
+	}
+	count, n := binary.Uvarint(rest[0])
+	rest = rest[1:]
+	if n <= 0 || count > uint64(len(rest)) {
+		return nil, nil, false
+	}
+	watched, rest = rest[:count], rest[count:]
+	for _, key := range watched {
+		if len(key) == 0 {
+			return nil, nil, false
+		}
+	}
+	for len(rest) > 0 {
+		head := rest[0]
+		if len(head) < 2 {
+			return nil, nil, false
+		}
+		argc, n := binary.Uvarint(head[1:])
+		rest = rest[1:]
+		if n <= 0 || argc == 0 || argc > uint64(len(rest)) {
+			return nil, nil, false
+		}
+		commands = append(commands, Grouped{DB: head[0], Args: rest[:argc:argc]})
+		rest = rest[argc:]
+	}
+	return watched, commands, true
+}
+
+const errGroup = "ERR internal: malformed transaction"
+
+// runGroup evaluates a group.
+func (e *Evaluator) runGroup(call Call) {
+	op, session, rest, ok := splitGroup(call.Args)
+	who := Watcher{Gateway: call.Gateway, Session: session}
+	switch {
+	case !ok:
+		e.out.Error(errGroup)
+	case op == groupUnwatch:
+		call.Watches.forget(who)
+		e.out.Simple("OK")
+	case op == groupWatch:
+		for _, key := range rest {
+			if len(key) > 0 {
+				e.settled(call, key)
+				call.Watches.add(who, key)
+			}
+		}
+		e.out.Simple("OK")
+	case op == groupExec:
+		e.exec(call, who, rest)
+	default:
+		e.out.Error(errGroup)
+	}
+}
+
+// settled makes sure that a key which has expired is gone, so that its end
+// counts as a change.
+func (e *Evaluator) settled(call Call, watched []byte) {
+	e.space.Bind(call.Txn, call.Partition, call.Span, min(int(watched[0]), keyspace.Namespaces-1), call.Generations)
+	before := effects(call)
+	e.space.Lookup(watched[1:])
+	if effects(call) != before {
+		call.Watches.touch(watched)
+	}
+}
+
+// exec runs a transaction's commands, one after another; an error of one does
+// not undo the others. Nothing is run if a watched key has changed.
+func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
+	watched, commands, ok := splitExec(rest)
+	if !ok {
+		e.out.Error(errGroup)
+		return
+	}
+	for _, key := range watched {
+		e.settled(call, key)
+	}
+	same := len(watched) == 0 || call.Watches.unchanged(who, watched)
+	call.Watches.forget(who)
+	if !same {
+		e.out.NullArray()
+		return
+	}
+	e.out.Array(len(commands))
+	flushed := false
+	for _, c := range commands {
+		one := call
+		one.DB, one.Args, one.Group = c.DB, c.Args, false
+		e.run(one)
+		flushed = flushed || e.space.Flushed()
+		call.Generations = nil
+	}
+	e.groupFlushed = flushed
+}
+
+// effects measures what a call's transaction has written so far, if it can
+// tell; -1 if not.
+func effects(call Call) int {
+	if t, ok := call.Txn.(interface{ Effects() int }); ok {
+		return t.Effects()
+	}
+	return -1
+}
+
+// Watcher is a connection that watches keys.
+type Watcher struct {
+	Gateway base.NodeID
+	Session uint64
+}
+
+// maxWatched bounds the keys watched in one partition. The connection that
+// has been watching longest is then told that its keys have changed.
+const maxWatched = 1 << 16
+
+// Watches are the keys that connections watch in one partition, under one
+// leadership: they are forgotten with it, and a transaction whose keys are not
+// watched here does not run.
+type Watches struct {
+	keys   map[Watcher][][]byte
+	of     map[string][]Watcher // by key
+	order  []Watcher            // by the time that they began
+	number int
+}
+
+// Any says whether anything is watched. It may be asked of nil.
+func (w *Watches) Any() bool { return w != nil && w.number > 0 }
+
+func (w *Watches) add(who Watcher, key []byte) {
+	if w.keys == nil {
+		w.keys, w.of = map[Watcher][][]byte{}, map[string][]Watcher{}
+	}
+	for _, k := range w.keys[who] {
+		if string(k) == string(key) {
+			return
+		}
+	}
+	for w.number >= maxWatched {
+		w.forget(w.order[0])
+	}
+	if len(w.keys[who]) == 0 {
+		w.order = append(w.order, who)
+	}
+	key = append([]byte(nil), key...)
+	w.keys[who] = append(w.keys[who], key)
+	w.of[string(key)] = append(w.of[string(key)], who)
+	w.number++
+}
+
+// forget ends a connection's watching.
+func (w *Watches) forget(who Watcher) {
+	if w == nil || w.keys[who] == nil {
+		return
+	}
+	for _, key := range w.keys[who] {
+		rest := w.of[string(key)]
+		for i, x := range rest {
+			if x == who {
+				rest = append(rest[:i:i], rest[i+1:]...)
+				break
+			}
+		}
+		if w.of[string(key)] = rest; len(rest) == 0 {
+			delete(w.of, string(key))
+		}
+		w.number--
+	}
+	delete(w.keys, who)
+	for i, x := range w.order {
+		if x == who {
+			w.order = append(w.order[:i], w.order[i+1:]...)
+			break
+		}
+	}
+}
+
+// touch says that a key has changed: who watches it, watches nothing any more.
+func (w *Watches) touch(key []byte) {
+	if !w.Any() {
+		return
+	}
+	for _, who := range append([]Watcher(nil), w.of[string(key)]...) {
+		w.forget(who)
+	}
+}
+
+// TouchAll says that any key may have changed.
+func (w *Watches) TouchAll() {
+	if w.Any() {
+		*w = Watches{}
+	}
+}
+
+// unchanged says whether all keys have been watched by somebody since they
+// last changed.
+func (w *Watches) unchanged(who Watcher, keys [][]byte) bool {
+	if w == nil {
+		return false
+	}
+	for _, key := range keys {
+		found := false
+		for _, k := range w.keys[who] {
+			found = found || string(k) == string(key)
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}

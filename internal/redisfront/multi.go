@@ -1,0 +1,327 @@
+package redisfront
+
+import (
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/partition"
+	"coterie/internal/resp"
+)
+
+// multi is a connection's transaction between MULTI and EXEC. Its commands run
+// in one partition, as one group: all of their keys, and the watched ones,
+// must be there.
+type multi struct {
+	queued []queuedCommand
+	bytes  int
+	failed bool // a command could not be queued: EXEC refuses
+}
+
+type queuedCommand struct {
+	e    *entry
+	args [][]byte
+}
+
+// keyed says whether a command is run by the partition of its keys.
+func (e *entry) keyed() bool { return e.local == nil && e.full != "unwatch" }
+
+// Bounds of one transaction.
+const (
+	maxQueuedCommands = 1 << 16
+	maxQueuedBytes    = 64 << 20
+)
+
+const (
+	errExecAbort  = "EXECABORT Transaction discarded because of previous errors."
+	errNotInMulti = "ERR Command not allowed inside a transaction"
+)
+
+// queue takes a command into the open transaction. It is false for those that
+// steer the transaction itself.
+func (s *session) queue(o *op, e *entry) bool {
+	switch e.full {
+	case "multi", "exec", "discard", "watch", "quit", "reset":
+		return false
+	}
+	t := s.multi
+	if why := s.notQueued(o, e); why != "" {
+		t.failed = true
+		s.refuse(e, why)
+		return true
+	}
+	q := queuedCommand{e: e, args: make([][]byte, len(o.args))}
+	for i, a := range o.args {
+		q.args[i] = append([]byte(nil), a...)
+		t.bytes += len(a) + 24
+	}
+	t.queued = append(t.queued, q)
+	if s.silence == replyOn {
+		s.reply(func(w *resp.Writer) { w.Simple("QUEUED") })
+	}
+	return true
+}
+
+// notQueued says why a command cannot be part of the transaction, or "".
+func (s *session) notQueued(o *op, e *entry) string {
+	size := 0
+	for _, a := range o.args {
+		size += len(a) + 24
+	}
+	switch {
+	case e.spec.Flags&command.NoMulti != 0:
+		return errNotInMulti
+	case len(s.multi.queued) >= maxQueuedCommands || s.multi.bytes+size > maxQueuedBytes:
+		return "ERR the transaction is too large"
+	case e.local != nil, e.full == "unwatch":
+		return ""
+	case e.route != nil, e.spec.Keys.First == 0:
+		return "ERR '" + e.full + "' asks several partitions and cannot be part of a transaction yet"
+	}
+	_, why := s.groupOf(e, o.args, nil)
+	return why
+}
+
+// groupOf finds the partition of a command's keys, which must be that of the
+// group so far.
+func (s *session) groupOf(e *entry, args [][]byte, so *Partition) (p *Partition, why string) {
+	k := e.spec.Keys
+	last := k.Last
+	if last < 0 {
+		last += len(args)
+	}
+	p = so
+	first := base.KeySlot(args[k.First])
+	for i := k.First; i <= last && i < len(args); i += max(k.Step, 1) {
+		if len(args[i]) > s.f.opts.Limits.KeyBytes {
+			return nil, s.keyTooLong()
+		}
+		slot := base.KeySlot(args[i])
+		if s.cluster && slot != first {
+			return nil, errCrossSlot
+		}
+		if p, why = s.sameGroup(slot, p); why != "" {
+			return nil, why
+		}
+	}
+	return p, ""
+}
+
+func (s *session) sameGroup(slot base.Slot, so *Partition) (p *Partition, why string) {
+	p = s.directory().BySlot(slot)
+	switch {
+	case p == nil:
+		return nil, errNoOwner
+	case so != nil && p != so:
+		return nil, errCrossPartition
+	case s.cluster && p.Leader != s.dir.Self:
+		if to := s.redirection(slot, p); to != "" {
+			return nil, to
+		}
+	}
+	return p, ""
+}
+
+func cmdMulti(s *session, _ [][]byte) {
+	if s.multi != nil {
+		s.rw.Error("ERR MULTI calls can not be nested")
+		return
+	}
+	s.multi = &multi{}
+	s.rw.Simple("OK")
+}
+
+func routeDiscard(s *session, o *op) {
+	if s.multi == nil {
+		s.refuse(o.cmd, "ERR DISCARD without MULTI")
+		return
+	}
+	s.multi = nil
+	routeUnwatch(s, o)
+}
+
+// routeWatch tells the partitions of the keys to watch them.
+func routeWatch(s *session, o *op) {
+	if s.multi != nil {
+		s.refuse(o.cmd, "ERR WATCH inside MULTI is not allowed")
+		return
+	}
+	f := &fan{merge: mergeOK}
+	var parts []*part
+	for _, key := range o.args[1:] {
+		if len(key) > s.f.opts.Limits.KeyBytes {
+			s.refuse(o.cmd, s.keyTooLong())
+			return
+		}
+		slot := base.KeySlot(key)
+		p, why := s.sameGroup(slot, nil)
+		if why != "" {
+			s.refuse(o.cmd, why)
+			return
+		}
+		var to *part
+		for _, x := range parts {
+			if x.req.Partition == p.ID {
+				to = x
+			}
+		}
+		if to == nil {
+			to = &part{f: f}
+			s.fill(&to.req, to, o.cmd)
+			to.req.Partition, to.req.Slot, to.req.Flags = p.ID, slot, partition.Group
+			to.req.Args = command.WatchGroup(s.id)
+			parts = append(parts, to)
+		}
+		watched := command.WatchedKey(uint8(s.db.Load()), key)
+		to.req.Args = append(to.req.Args, watched)
+		s.watched = append(s.watched, watched)
+	}
+	f.parts = make([]part, len(parts))
+	for i, x := range parts {
+		f.parts[i] = *x
+		f.parts[i].req.Sink = &f.parts[i]
+	}
+	s.launch(o, f)
+}
+
+// routeUnwatch tells the partitions that the connection watches nothing any
+// more.
+func routeUnwatch(s *session, o *op) {
+	f := &fan{merge: mergeOK, lenient: true}
+	var ids []base.PartitionID
+	for _, w := range s.watched {
+		p := s.directory().BySlot(base.KeySlot(w[1:]))
+		known := p == nil
+		for _, id := range ids {
+			known = known || id == p.ID
+		}
+		if !known {
+			ids = append(ids, p.ID)
+		}
+	}
+	s.watched = nil
+	f.parts = make([]part, len(ids))
+	for i, id := range ids {
+		s.whole(&f.parts[i], f, o.cmd, id, command.UnwatchGroup(s.id))
+		f.parts[i].req.Flags = partition.Whole | partition.Group
+	}
+	s.launch(o, f)
+}
+
+// routeExec runs the transaction.
+func routeExec(s *session, o *op) {
+	t := s.multi
+	if t == nil {
+		s.refuse(o.cmd, "ERR EXEC without MULTI")
+		return
+	}
+	s.multi = nil
+	watched := s.watched
+	var p *Partition
+	var slot base.Slot
+	why := ""
+	if t.failed {
+		why = errExecAbort
+	}
+	for _, w := range watched {
+		if why == "" {
+			slot = base.KeySlot(w[1:])
+			p, why = s.sameGroup(slot, p)
+		}
+	}
+	for _, q := range t.queued {
+		if why == "" && q.e.keyed() {
+			slot = base.KeySlot(q.args[q.e.spec.Keys.First])
+			p, why = s.groupOf(q.e, q.args, p)
+		}
+	}
+	if why != "" {
+		s.unwatchQuietly()
+		s.refuse(o.cmd, why)
+		return
+	}
+	s.watched = nil
+	s.exec(o, t, watched, p, slot)
+}
+
+// exec answers the commands that the front itself answers, at once, and has
+// the others run by their partition. Its replies take their places among the
+// front's own.
+func (s *session) exec(o *op, t *multi, watched [][]byte, p *Partition, slot base.Slot) {
+	own := make([][]byte, len(t.queued)) // nil: the partition's
+	var group []command.Grouped
+	for i, q := range t.queued {
+		if q.e.keyed() {
+			group = append(group, command.Grouped{DB: uint8(s.db.Load()), Args: q.args})
+			continue
+		}
+		kept := s.rw.Buf
+		s.rw.Buf, s.rw.Proto = []byte{}, int(s.proto.Load())
+		if q.e.local != nil {
+			q.e.local(s, q.args)
+		} else {
+			s.rw.Simple("OK") // UNWATCH: EXEC ends it in any case
+		}
+		own[i], s.rw.Buf = s.rw.Buf, kept
+	}
+	f := &fan{}
+	f.merge = func(w *resp.Writer, f *fan) { mergeExec(w, f, own) }
+	if p != nil {
+		f.parts = make([]part, 1)
+		part := &f.parts[0]
+		s.fill(&part.req, part, o.cmd)
+		part.f = f
+		part.req.Partition, part.req.Slot = p.ID, slot
+		part.req.Flags = partition.Write | partition.Group
+		part.req.Args = command.ExecGroup(s.id, watched, group)
+	}
+	s.launch(o, f)
+}
+
+// mergeExec makes EXEC's reply of the partition's and the front's own.
+func mergeExec(w *resp.Writer, f *fan, own [][]byte) {
+	var rest []byte
+	if len(f.parts) > 0 {
+		reply := f.parts[0].reply
+		if _, r, ok := arrayReply(reply); ok {
+			rest = r
+		} else { // null: a watched key has changed
+			w.Raw(reply)
+			return
+		}
+	}
+	w.Array(len(own))
+	for _, b := range own {
+		if b != nil {
+			w.Raw(b)
+			continue
+		}
+		n, err := resp.SkipReply(rest)
+		if err != nil || n == 0 {
+			w.Error(errMerge)
+			continue
+		}
+		w.Raw(rest[:n])
+		rest = rest[n:]
+	}
+}
+
+// unwatchQuietly ends the connection's watching, and nobody waits for it.
+func (s *session) unwatchQuietly() {
+	seen := map[base.PartitionID]bool{}
+	for _, w := range s.watched {
+		p := s.directory().BySlot(base.KeySlot(w[1:]))
+		if p == nil || seen[p.ID] {
+			continue
+		}
+		seen[p.ID] = true
+		s.reqs = append(s.reqs, &partition.Request{
+			Partition: p.ID, Flags: partition.Whole | partition.Group, Proto: 2, Sink: nobody{},
+			Args: command.UnwatchGroup(s.id),
+		})
+	}
+	s.watched = nil
+}
+
+// nobody waits for a request.
+type nobody struct{}
+
+func (nobody) Complete(*partition.Request) {}
