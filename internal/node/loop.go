@@ -243,7 +243,7 @@ func (n *Node) forward(f *routing.Forward) {
 	p := n.peer(f.Node)
 	p.requests = wire.AppendRequest(p.requests, &wire.RequestItem{
 		Sequence: req.Origin.Sequence, LowWater: req.LowWater, Incarnation: req.Origin.Incarnation,
-		Attempt: req.Route.Attempt, Term: req.Term,
+		Attempt: req.Route.Attempt, Session: req.Session, Term: req.Term,
 		Partition: req.Partition, Slot: req.Slot, DB: req.DB, Proto: req.Proto, Flags: uint8(req.Flags), Args: req.Args,
 	})
 	if len(p.requests) > maxCoalesced {
@@ -409,8 +409,8 @@ func (n *Node) receiveRequests(m *received) error {
 		*req = partition.Request{
 			Partition: it.Partition, Slot: it.Slot, DB: it.DB, Proto: it.Proto, Flags: partition.RequestFlags(it.Flags),
 			Args: it.Args, Term: it.Term, Sink: sink,
-			Origin:   base.Origin{Gateway: m.from, Incarnation: it.Incarnation, Sequence: it.Sequence},
-			LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
+			Origin:  base.Origin{Gateway: m.from, Incarnation: it.Incarnation, Sequence: it.Sequence},
+			Session: it.Session, LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
 		}
 		if n.failed != nil {
 			req.Status, req.Leader, req.Term = partition.NotRun, 0, it.Term

@@ -63,6 +63,9 @@ type Output struct {
 	MoveDowns []MoveDown
 	Snapshots []SendSnapshot
 	Finished  []*Request
+	// Recovers and Settles are transactions that their coordinator left.
+	Recovers []Recover
+	Settles  []Settle
 	// Changed holds the replicas whose leader, term or configuration changed.
 	Changed []*Replica
 	// Discarded holds the tokens of received snapshots that raft did not want.
@@ -82,7 +85,7 @@ func (o *Output) Reset() {
 	*o = Output{
 		Messages: o.Messages[:0], Appends: o.Appends[:0], MoveDowns: o.MoveDowns[:0],
 		Snapshots: o.Snapshots[:0], Finished: o.Finished[:0], Changed: o.Changed[:0],
-		Discarded: o.Discarded[:0],
+		Discarded: o.Discarded[:0], Recovers: o.Recovers[:0], Settles: o.Settles[:0],
 	}
 }
 

@@ -18,6 +18,9 @@ const (
 	// Group marks a request whose arguments are several commands, or about
 	// such: see package command.
 	Group
+	// Transaction marks a message of a transaction over partitions: see
+	// PrepareArgs and the others.
+	Transaction
 )
 
 // Status says how a request ended.
@@ -52,6 +55,9 @@ type Request struct {
 	Flags     RequestFlags
 	Args      [][]byte // the command's name and arguments
 	Origin    base.Origin
+	// Session is the connection at the gateway, 0 if there is none: a request
+	// that waits for a lock holds back what follows in its session.
+	Session uint64
 	// LowWater is the gateway's: its requests to this partition with lower
 	// sequences are over.
 	LowWater uint64

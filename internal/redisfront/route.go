@@ -110,7 +110,7 @@ func (s *session) request(o *op, p base.PartitionID, slot base.Slot) {
 
 // fill sets what is the same for all requests of a command.
 func (s *session) fill(r *partition.Request, sink partition.Sink, e *entry) {
-	*r = partition.Request{DB: uint8(s.db.Load()), Proto: uint8(s.proto.Load()), Sink: sink}
+	*r = partition.Request{Session: s.id, DB: uint8(s.db.Load()), Proto: uint8(s.proto.Load()), Sink: sink}
 	if e.spec.Flags&command.Write != 0 {
 		r.Flags = partition.Write
 	}

@@ -257,7 +257,7 @@ func (p *proc) carryRouted() {
 		req := f.Request
 		requests[f.Node] = wire.AppendRequest(requests[f.Node], &wire.RequestItem{
 			Sequence: req.Origin.Sequence, LowWater: req.LowWater, Incarnation: req.Origin.Incarnation,
-			Attempt: req.Route.Attempt, Term: req.Term, Partition: req.Partition,
+			Attempt: req.Route.Attempt, Session: req.Session, Term: req.Term, Partition: req.Partition,
 			Slot: req.Slot, DB: req.DB, Proto: req.Proto, Flags: uint8(req.Flags), Args: req.Args,
 		})
 	}
@@ -326,8 +326,8 @@ func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
 		p.shard.Submit(&partition.Request{
 			Partition: it.Partition, Slot: it.Slot, DB: it.DB, Proto: it.Proto, Flags: partition.RequestFlags(it.Flags),
 			Args: it.Args, Term: it.Term, Sink: &remoteSink{node: from},
-			Origin:   base.Origin{Gateway: gateway, Incarnation: it.Incarnation, Sequence: it.Sequence},
-			LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
+			Origin:  base.Origin{Gateway: gateway, Incarnation: it.Incarnation, Sequence: it.Sequence},
+			Session: it.Session, LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
 		})
 	}
 	if err != nil {

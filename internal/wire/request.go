@@ -15,6 +15,7 @@ type RequestItem struct {
 	LowWater    uint64
 	Incarnation uint64
 	Attempt     uint64
+	Session     uint64
 	Term        uint64
 	Partition   base.PartitionID
 	Slot        base.Slot
@@ -43,6 +44,7 @@ func AppendRequest(dst []byte, it *RequestItem) []byte {
 	dst = binary.AppendUvarint(dst, it.Sequence-it.LowWater)
 	dst = binary.AppendUvarint(dst, it.Incarnation)
 	dst = binary.AppendUvarint(dst, it.Attempt)
+	dst = binary.AppendUvarint(dst, it.Session)
 	dst = binary.AppendUvarint(dst, it.Term)
 	dst = binary.AppendUvarint(dst, uint64(it.Partition))
 	dst = binary.AppendUvarint(dst, uint64(it.Slot))
@@ -86,6 +88,7 @@ func (r *RequestReader) Next(it *RequestItem) (bool, error) {
 	it.LowWater = it.Sequence - c.upTo(it.Sequence)
 	it.Incarnation = c.uvarint()
 	it.Attempt = c.uvarint()
+	it.Session = c.uvarint()
 	it.Term = c.uvarint()
 	it.Partition = base.PartitionID(c.u32())
 	it.Slot = base.Slot(c.upTo(base.NumSlots - 1))

@@ -107,7 +107,7 @@ func sameRaft(t interface{ Fatalf(string, ...any) }, got, want []RaftItem) {
 
 func requestItems() []RequestItem {
 	return []RequestItem{
-		{Sequence: 1 << 33, LowWater: 1<<33 - 200, Incarnation: 7, Attempt: 4, Term: 9, Partition: 2, Slot: 16383, DB: 15, Proto: 3, Flags: 3, Args: [][]byte{[]byte("SET"), []byte("k"), {}}},
+		{Sequence: 1 << 33, LowWater: 1<<33 - 200, Incarnation: 7, Attempt: 4, Session: 70_000, Term: 9, Partition: 2, Slot: 16383, DB: 15, Proto: 3, Flags: 3, Args: [][]byte{[]byte("SET"), []byte("k"), {}}},
 		{Sequence: 1 << 63, Proto: 2, Args: [][]byte{bytes.Repeat([]byte("v"), 300)}},
 		{Args: [][]byte{}},
 	}
