@@ -118,6 +118,55 @@ func (e *Evaluator) touch(call Call, spec *Spec) {
 	}
 }
 
+// Slots visits the slots of all keys that a call names. It is false when the
+// call speaks of a partition as a whole.
+func (e *Evaluator) Slots(args [][]byte, group bool, visit func(base.Slot)) bool {
+	if !group {
+		return e.slots(args, visit)
+	}
+	op, _, rest, ok := splitGroup(args)
+	if !ok {
+		return true
+	}
+	watched, commands := rest, []Grouped(nil)
+	if op == groupExec {
+		watched, commands, _ = splitExec(rest)
+	}
+	for _, key := range watched {
+		if len(key) > 0 {
+			visit(base.KeySlot(key[1:]))
+		}
+	}
+	for _, c := range commands {
+		if !e.slots(c.Args, visit) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Evaluator) slots(args [][]byte, visit func(base.Slot)) bool {
+	if len(args) == 0 {
+		return true
+	}
+	spec := e.table.Lookup(args)
+	if spec == nil || !spec.CheckArity(len(args)) {
+		return true
+	}
+	k := spec.Keys
+	if k.First <= 0 {
+		return false
+	}
+	last := k.Last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := k.First; i <= last && i < len(args); i += max(k.Step, 1) {
+		visit(base.KeySlot(args[i]))
+	}
+	return true
+}
+
 // ownsKeys says whether all keys are in the partition's span. The first key
 // comes last, so that the handler finds it located.
 func (e *Evaluator) ownsKeys(spec *Spec, args [][]byte) bool {

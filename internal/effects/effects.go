@@ -5,7 +5,7 @@
 // The format is frozen and versioned (Version); testdata holds golden bytes.
 //
 //	version  u8   2
-//	flags    u8   reserved, 0
+//	flags    u8   1: there are records of transactions among the operations
 //	term     uvarint  the Raft term the round was evaluated in
 //	round    uvarint  number of the round within that term, from 1
 //	stamp    uvarint  the round's time, microseconds
@@ -59,7 +59,10 @@ type Header struct {
 	Round        uint64
 	Stamp        base.Stamp
 	NextObjectID uint64
+	Transactions bool // the operations write intents or verdicts
 }
+
+const flagTransactions = 1
 
 // Answers are requests of one gateway that were run in a round, in a list of
 // sequences and replies, and what that gateway has confirmed.
@@ -105,7 +108,11 @@ func (a *Answers) Find(sequence uint64) (reply []byte, ok bool) {
 
 // AppendHeader appends an entry's header, up to and including the answers.
 func AppendHeader(dst []byte, h Header, answers []Answers) []byte {
-	dst = append(dst, Version, 0)
+	flags := byte(0)
+	if h.Transactions {
+		flags = flagTransactions
+	}
+	dst = append(dst, Version, flags)
 	dst = binary.AppendUvarint(dst, h.Term)
 	dst = binary.AppendUvarint(dst, h.Round)
 	dst = binary.AppendUvarint(dst, uint64(h.Stamp))
@@ -215,10 +222,11 @@ func Decode(entry []byte, visit func(Answers)) (Header, Decoder, error) {
 	if len(entry) < 2 {
 		return h, Decoder{}, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(entry))
 	}
-	if entry[0] != Version && entry[0] != versionOrigins || entry[1] != 0 {
+	if entry[0] != Version && entry[0] != versionOrigins || entry[1]&^flagTransactions != 0 {
 		return h, Decoder{}, fmt.Errorf("%w: version %d, flags %#x", ErrVersion, entry[0], entry[1])
 	}
 	d := Decoder{rest: entry[2:]}
+	h.Transactions = entry[1]&flagTransactions != 0
 	h.Term = d.uvarint()
 	h.Round = d.uvarint()
 	h.Stamp = base.Stamp(d.uvarint())

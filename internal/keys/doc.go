@@ -14,6 +14,8 @@
 //	80              a partition's meta records: 80 partition:u32, then
 //	   00  state record
 //	   01  the map from namespaces to generations
+//	   02  intents of transactions: gateway:u64 sequence:u64
+//	   03  verdicts on transactions: gateway:u64 sequence:u64
 //
 // All numbers are big endian, so the order of keys is the order of their
 // numbers, and a span of slots is one contiguous range. Within a slot records

@@ -20,6 +20,8 @@ const (
 const (
 	metaState       byte = 0x00
 	metaGenerations byte = 0x01
+	metaIntent      byte = 0x02
+	metaVerdict     byte = 0x03
 )
 
 // The first bytes of keys that belong to no slot.
@@ -255,6 +257,37 @@ func StateKey(pid base.PartitionID) []byte { return append(metaPrefix(pid), meta
 
 // GenerationsKey is the key of a partition's map from namespaces to generations.
 func GenerationsKey(pid base.PartitionID) []byte { return append(metaPrefix(pid), metaGenerations) }
+
+// IntentKey is where a partition keeps what a transaction over several
+// partitions is going to write there; the transaction is named by a gateway
+// node and a sequence.
+func IntentKey(pid base.PartitionID, gateway base.NodeID, sequence uint64) []byte {
+	return txnKey(pid, metaIntent, gateway, sequence)
+}
+
+// VerdictKey is where such a transaction's home keeps how it ended.
+func VerdictKey(pid base.PartitionID, gateway base.NodeID, sequence uint64) []byte {
+	return txnKey(pid, metaVerdict, gateway, sequence)
+}
+
+func txnKey(pid base.PartitionID, kind byte, gateway base.NodeID, sequence uint64) []byte {
+	k := binary.BigEndian.AppendUint64(append(metaPrefix(pid), kind), uint64(gateway))
+	return binary.BigEndian.AppendUint64(k, sequence)
+}
+
+// ParseTxnKey takes an IntentKey or a VerdictKey apart.
+func ParseTxnKey(k []byte) (gateway base.NodeID, sequence uint64, verdict, ok bool) {
+	_, rest, isMeta := ParseMetaKey(k)
+	if !isMeta || len(rest) != 17 || rest[0] != metaIntent && rest[0] != metaVerdict {
+		return 0, 0, false, false
+	}
+	return base.NodeID(binary.BigEndian.Uint64(rest[1:])), binary.BigEndian.Uint64(rest[9:]), rest[0] == metaVerdict, true
+}
+
+// TxnBounds is the range of a partition's intents and verdicts.
+func TxnBounds(pid base.PartitionID) (lower, upper []byte) {
+	return append(metaPrefix(pid), metaIntent), append(metaPrefix(pid), metaVerdict+1)
+}
 
 // MetaBounds is the range of a partition's meta records.
 func MetaBounds(pid base.PartitionID) (lower, upper []byte) {

@@ -124,6 +124,7 @@ func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress 
 	_, upper := keys.SpanBounds(span)
 	it := txn.Iter(seek, upper)
 	defer it.Close()
+	locks, _ := txn.(interface{ Locked(base.Slot) bool })
 	var scratch []byte
 	for ok := it.Next(); ok; budget-- {
 		slot, _ := keys.SlotOf(it.Key())
@@ -132,7 +133,8 @@ func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress 
 			return p
 		}
 		e, isExpiry := keys.ParseExpiryKey(it.Key())
-		if isExpiry && e.DeadlineMs <= now {
+		locked := isExpiry && locks != nil && locks.Locked(slot)
+		if isExpiry && e.DeadlineMs <= now && !locked {
 			scratch = removeExpired(txn, it.Key(), e, scratch)
 			p.Removed++
 			ok = it.Next()

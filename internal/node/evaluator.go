@@ -92,6 +92,11 @@ func (e *evaluator) part(txn *partition.Txn) *housekeeping {
 	return h
 }
 
+// Slots implements partition.Evaluator.
+func (e *evaluator) Slots(req *partition.Request, visit func(base.Slot)) bool {
+	return e.eval.Slots(req.Args, req.Flags&partition.Group != 0, visit)
+}
+
 // Background implements partition.Evaluator: some slots' expired keys, and
 // some of what a flush left behind. A partition where no key has a deadline
 // costs nothing: a pass that met none is the last, until one is set.

@@ -23,6 +23,7 @@ package overlay
 
 import (
 	"cmp"
+	"slices"
 
 	"coterie/internal/effects"
 	"coterie/internal/storage/state"
@@ -193,6 +194,27 @@ func (o *Overlay) Wrote() bool { return o.open && len(o.layers[len(o.layers)-1].
 
 // BodyLen is the size of the open layer's operations in bytes.
 func (o *Overlay) BodyLen() int { return len(o.layers[len(o.layers)-1].body) }
+
+// Mark is a place in the open layer.
+type Mark struct{ body, undo int }
+
+// Mark returns the place that the open layer has reached.
+func (o *Overlay) Mark() Mark {
+	l := o.layers[len(o.layers)-1]
+	return Mark{body: len(l.body), undo: len(l.undo)}
+}
+
+// Cut takes back what was written into the open layer since a mark, and
+// returns a copy of those operations.
+func (o *Overlay) Cut(m Mark) []byte {
+	l := o.layers[len(o.layers)-1]
+	body := slices.Clone(l.body[m.body:])
+	o.rollback(&layer{undo: l.undo[m.undo:]})
+	clear(l.undo[m.undo:])
+	// What comes next must not overwrite bytes that were seen.
+	l.undo, l.body = l.undo[:m.undo], l.body[:m.body:m.body]
+	return body
+}
 
 // End closes the open layer and returns its operations; the bytes stay valid
 // and must not be changed. A layer without operations vanishes.

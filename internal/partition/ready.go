@@ -21,6 +21,7 @@ import (
 //
 // It says whether there is more to take, for a next turn.
 func (r *Replica) HandleReady(out *Output) (more bool) {
+	r.reportTransactions(out)
 	for range 3 { // applying may make raft ready again: taking that too saves a turn
 		if r.installing || !r.rn.HasReady() {
 			return false
@@ -171,10 +172,11 @@ func (r *Replica) Appended(a *Append, out *Output) {
 
 // Installed says that a received snapshot is the partition's state now,
 // durably. It comes before Appended for the same append.
-func (r *Replica) Installed(s State) {
+func (r *Replica) Installed(s State) error {
 	r.ov.Reset()
 	r.state, r.moved, r.moving = s, s, nil
 	r.installing = false
+	return r.loadTransactions()
 }
 
 // apply applies one committed entry.
@@ -189,6 +191,7 @@ func (r *Replica) apply(e *pb.Entry, out *Output) error {
 		if len(e.GetData()) == 0 {
 			if r.Leads() && term == r.term {
 				r.ready = true
+				r.txns.watchFrom(r.ticks)
 				out.Changed = append(out.Changed, r)
 			}
 		} else {
@@ -230,8 +233,16 @@ func (r *Replica) applyRound(e *pb.Entry) error {
 		if r.current.layer {
 			r.ov.Committed() // evaluated here: the layer is this entry
 		}
-	} else if err := r.ov.Apply(&d); err != nil {
-		return err
+		r.txns.undo = r.txns.undo[:0]
+	} else {
+		if h.Transactions {
+			if err := r.noteTransactions(d); err != nil {
+				return err
+			}
+		}
+		if err := r.ov.Apply(&d); err != nil {
+			return err
+		}
 	}
 	r.state.RoundTerm, r.state.Round = h.Term, h.Round
 	r.state.Stamp, r.state.NextObjectID = h.Stamp, h.NextObjectID

@@ -44,6 +44,9 @@ const (
 type Evaluator interface {
 	// Evaluate runs one request over txn and appends its reply to reply.
 	Evaluate(txn *Txn, req *Request, reply []byte) []byte
+	// Slots visits the slots that a request may touch; it is false when that is
+	// the whole partition.
+	Slots(req *Request, visit func(base.Slot)) bool
 	// Background does a bounded piece of housekeeping (expiry, sweeping) on a
 	// leader, and says whether there is more to do soon.
 	Background(txn *Txn) (more bool)
@@ -89,6 +92,7 @@ type Replica struct {
 	role     raft.StateType
 	lead     base.ReplicaID
 	term     uint64
+	txns     transactions
 	ready    bool // leads, and the empty entry of its term is applied
 	handover int  // ticks left of a handover of leadership
 	campaign int  // ticks until it stands for election; 0: not planned
@@ -166,6 +170,9 @@ func New(cfg Config, rec Recovered) (*Replica, error) {
 		return nil, fmt.Errorf("partition %d: start raft: %w", cfg.Partition, err)
 	}
 	r.rn, r.term = rn, hs.Term
+	if err := r.loadTransactions(); err != nil {
+		return nil, fmt.Errorf("partition %d: transactions: %w", cfg.Partition, err)
+	}
 	if v := rec.State.Conf; len(v.Voters) == 1 && v.Voters[0] == uint64(cfg.Replica) && !v.Joint() {
 		_ = rn.Campaign() // nobody to wait for
 	}
@@ -433,7 +440,7 @@ func (r *Replica) refuse(req *Request, out *Output) {
 
 // WantsRound says whether Evaluate would have something to do.
 func (r *Replica) WantsRound() bool {
-	return r.ready && (len(r.queue) > 0 || r.background)
+	return r.ready && (len(r.queue) > 0 || r.background || r.txns.released && len(r.txns.parked) > 0)
 }
 
 // Inflight is the size of the round under way, in bytes: its entry and its

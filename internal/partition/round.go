@@ -28,6 +28,9 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.txn.nextID = r.state.NextObjectID
 	r.ov.Begin()
 	ran, confirmed := r.evaluateQueue(held, out)
+	if r.background {
+		r.forgetAborted()
+	}
 	if r.background && r.ov.BodyLen() < maxRoundBytes {
 		r.background = r.cfg.Evaluator.Background(&r.txn)
 	}
@@ -55,6 +58,7 @@ const replyOverdue = "-TRYAGAIN The partition's leader has too much to do; the c
 func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirmed bool) {
 	var reply []byte
 	n, kept := 0, 0
+	r.unpark()
 	r.highest = r.highest[:0]
 	for n < len(r.queue) && len(ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(reply) < maxRoundBytes {
 		req := r.queue[n]
@@ -62,6 +66,10 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 		case len(held) > 0 && held[req.Origin.Gateway]:
 			r.queue[kept] = req
 			kept, n = kept+1, n+1
+			continue
+		case r.txns.contended() && r.mustWait(req):
+			r.txns.park(req)
+			n++
 			continue
 		case req.Flags&Whole == 0 && r.cfg.Partition != base.Catalog && !r.state.Span.Contains(req.Slot):
 			r.refuse(req, out)
@@ -106,12 +114,15 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 	if r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks {
 		return append(reply, replyOverdue...)
 	}
-	if req.Flags&Write != 0 {
+	if req.Flags&Write != 0 && !endsTransaction(req) {
 		if why := r.cfg.ReadOnly(); why != "" {
 			return append(append(append(reply, "-MISCONF "...), why...), "\r\n"...)
 		}
 	}
 	req.Route.First = true
+	if req.Flags&Transaction != 0 {
+		return r.runTransaction(req, reply)
+	}
 	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
 }
 
@@ -144,7 +155,7 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 	for i := range r.answers {
 		size += 32 + len(r.answers[i].List)
 	}
-	h := effects.Header{Term: r.term, Round: number, Stamp: r.txn.now, NextObjectID: r.txn.nextID}
+	h := effects.Header{Term: r.term, Round: number, Stamp: r.txn.now, NextObjectID: r.txn.nextID, Transactions: len(r.txns.undo) > 0}
 	entry := effects.AppendHeader(make([]byte, 0, size), h, r.answers)
 	entry = append(entry, body...)
 	if err := r.rn.Propose(entry); err != nil {
@@ -154,6 +165,7 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 		if body != nil {
 			r.ov.RollbackLast()
 		}
+		r.txns.rollback()
 		r.refuseAll(ran, out)
 		return
 	}
@@ -177,6 +189,9 @@ func (r *Replica) finishReads(out *Output) {
 func (r *Replica) stepDown(out *Output) {
 	r.ready, r.handover, r.background, r.confIndex, r.confBarrier = false, 0, false, 0, 0
 	r.ov.RollbackAll()
+	r.txns.rollback()
+	r.refuseAll(r.txns.parked, out)
+	r.txns.parked = nil
 	if r.current != nil {
 		for _, req := range r.current.requests {
 			if req != nil {

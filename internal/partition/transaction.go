@@ -1,10 +1,15 @@
 package partition
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 
 	"coterie/internal/base"
+	"coterie/internal/effects"
+	"coterie/internal/keys"
 )
 
 // TxnID names a transaction over several partitions: it is the origin of the
@@ -123,4 +128,217 @@ type Recover struct {
 type Settle struct {
 	ID           TxnID
 	Participants []base.PartitionID // home first
+}
+
+func compareTxnIDs(a, b TxnID) int {
+	return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Sequence, b.Sequence))
+}
+
+// endsTransaction says whether a request is a transaction's message and no
+// PREPARE: it releases what is held, also where nothing new is taken.
+func endsTransaction(req *Request) bool {
+	return req.Flags&Transaction != 0 && len(req.Args) > 0 && len(req.Args[0]) > 0 && req.Args[0][0] != txnPrepare
+}
+
+// runTransaction evaluates a transaction's message. What it does to locks,
+// intents and verdicts holds at once, and is taken back with the round.
+func (r *Replica) runTransaction(req *Request, reply []byte) []byte {
+	args := req.Args
+	if len(args) == 0 || len(args[0]) == 0 {
+		return append(reply, replyMalformed...)
+	}
+	if args[0][0] == txnForget {
+		for _, b := range args[1:] {
+			if id, err := decodeTxnID(b); err == nil {
+				r.setVerdict(id, nil)
+			}
+		}
+		return append(reply, TxnResolved)
+	}
+	id := TxnID{req.Origin.Gateway, req.Origin.Sequence}
+	if len(args) < 2 {
+		return append(reply, replyMalformed...)
+	}
+	if len(args[1]) > 0 {
+		var err error
+		if id, err = decodeTxnID(args[1]); err != nil {
+			return append(reply, replyMalformed...)
+		}
+	}
+	switch args[0][0] {
+	case txnPrepare:
+		return r.prepare(req, id, reply)
+	case txnCommit:
+		return append(reply, r.commit(id))
+	case txnResolve:
+		r.resolve(id, len(args[0]) > 1 && args[0][1] == 1)
+		return append(reply, TxnResolved)
+	case txnRecover:
+		return append(reply, r.recover(id))
+	}
+	return append(reply, replyMalformed...)
+}
+
+const replyMalformed = "N-ERR internal: malformed message of a transaction\r\n"
+
+// prepare runs a transaction's group, and keeps what it wrote as an intent.
+func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
+	if len(req.Args) < 3 {
+		return append(reply, replyMalformed...)
+	}
+	participants, err := decodePartitions(req.Args[2])
+	if err != nil || len(participants) == 0 {
+		return append(reply, replyMalformed...)
+	}
+	if r.txns.verdicts[id] != nil {
+		return append(reply, TxnAborted)
+	}
+	if r.txns.contended() && r.conflicts(req) {
+		return append(reply, TxnBusy) // it was not to wait, or would have been parked
+	}
+	slots, whole := r.slotsOf(req)
+	if whole {
+		return append(reply, "N-ERR internal: a transaction about a whole partition\r\n"...)
+	}
+	mark := r.ov.Mark()
+	group := *req
+	group.Args, group.Flags = req.Args[3:], Write|Group
+	vote := len(reply)
+	reply = append(reply, TxnPrepared)
+	reply = r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
+	body := r.ov.Cut(mark)
+	if !isArray(reply[vote+1:]) { // null: a watched key has changed; or an error
+		reply[vote] = TxnDeclined
+		return reply
+	}
+	r.setIntent(id, &intent{
+		stamp: r.txn.now, participants: participants, slots: slots, body: body, since: r.ticks,
+	})
+	return reply
+}
+
+// isArray says whether a reply is an array, and not the null one.
+func isArray(reply []byte) bool { return len(reply) > 1 && reply[0] == '*' && reply[1] != '-' }
+
+// commit is the commit point, at home.
+func (r *Replica) commit(id TxnID) byte {
+	i := r.txns.intents[id]
+	if i == nil {
+		if v := r.txns.verdicts[id]; v != nil && v.committed {
+			return TxnCommitted
+		}
+		return TxnAborted
+	}
+	r.carryOut(i)
+	r.setIntent(id, nil)
+	if len(i.participants) > 1 {
+		r.setVerdict(id, &verdict{committed: true, participants: i.participants, since: r.ticks})
+	}
+	return TxnCommitted
+}
+
+// resolve ends a transaction's part here.
+func (r *Replica) resolve(id TxnID, commit bool) {
+	i := r.txns.intents[id]
+	if i == nil {
+		return
+	}
+	if commit {
+		r.carryOut(i)
+	}
+	r.setIntent(id, nil)
+}
+
+// recover decides, at home, a transaction whose coordinator says nothing. If
+// its PREPARE has not come here yet, it must not succeed any more.
+func (r *Replica) recover(id TxnID) byte {
+	v := r.txns.verdicts[id]
+	switch {
+	case v != nil && v.committed:
+		return TxnCommitted
+	case v != nil:
+	case r.txns.intents[id] != nil:
+		r.setIntent(id, nil)
+	default:
+		r.setVerdict(id, &verdict{})
+	}
+	return TxnAborted
+}
+
+// carryOut writes what an intent holds.
+func (r *Replica) carryOut(i *intent) {
+	d := effects.Body(i.body)
+	for {
+		op, ok := d.Next()
+		if !ok {
+			break
+		}
+		switch op.Kind {
+		case effects.Set:
+			r.txn.Set(op.Key, op.Value)
+		case effects.Delete:
+			r.txn.Delete(op.Key)
+		case effects.DeleteRange:
+			r.txn.DeleteRange(op.Key, op.Value)
+		}
+	}
+	if d.Err() != nil {
+		panic(fmt.Sprintf("partition %d: intent: %v", r.cfg.Partition, d.Err()))
+	}
+}
+
+// setIntent writes an intent and takes its locks, or removes it and releases
+// them.
+func (r *Replica) setIntent(id TxnID, i *intent) {
+	t := &r.txns
+	key := keys.IntentKey(r.cfg.Partition, id.Gateway, id.Sequence)
+	if i != nil {
+		r.ov.Set(key, i.encode())
+		t.hold(id, i)
+		t.undo = append(t.undo, func() { t.drop(id) })
+		return
+	}
+	before := t.intents[id]
+	r.ov.Delete(key)
+	t.drop(id)
+	t.released = true
+	t.undo = append(t.undo, func() { t.hold(id, before) })
+}
+
+// setVerdict writes a verdict, or removes it.
+func (r *Replica) setVerdict(id TxnID, v *verdict) {
+	t := &r.txns
+	before := t.verdicts[id]
+	key := keys.VerdictKey(r.cfg.Partition, id.Gateway, id.Sequence)
+	switch {
+	case v != nil:
+		r.ov.Set(key, v.encode())
+		t.verdicts[id] = v
+	case before != nil:
+		r.ov.Delete(key)
+		delete(t.verdicts, id)
+	default:
+		return
+	}
+	t.undo = append(t.undo, func() {
+		if before == nil {
+			delete(t.verdicts, id)
+		} else {
+			t.verdicts[id] = before
+		}
+	})
+}
+
+// forgetAborted drops the verdicts on transactions whose PREPARE can never run
+// here any more: their gateway has done with it.
+func (r *Replica) forgetAborted() {
+	if len(r.txns.verdicts) == 0 {
+		return
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(r.txns.verdicts), compareTxnIDs) {
+		g := r.state.Answers[id.Gateway]
+		if !r.txns.verdicts[id].committed && g != nil && g.lowWater > id.Sequence {
+			r.setVerdict(id, nil)
+		}
+	}
 }

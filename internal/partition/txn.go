@@ -50,6 +50,12 @@ func (t *Txn) DeleteRange(lower, upper []byte) { t.r.ov.DeleteRange(lower, upper
 // Effects is the size of what the round has written so far, in bytes.
 func (t *Txn) Effects() int { return t.r.ov.BodyLen() }
 
+// Locked says whether a transaction over several partitions holds a slot.
+func (t *Txn) Locked(slot base.Slot) bool {
+	_, locked := t.r.txns.held[slot]
+	return locked
+}
+
 // Now is the round's stamp.
 func (t *Txn) Now() base.Stamp { return t.now }
 

@@ -214,7 +214,9 @@ func (s *Shard) Appended(appends []partition.Append) {
 // Installed says that a snapshot of an earlier output has replaced a
 // partition's state, durably. Appended follows for the same append.
 func (s *Shard) Installed(r *partition.Replica, state partition.State) {
-	r.Installed(state)
+	if err := r.Installed(state); err != nil && s.out.Fatal == nil {
+		s.out.Fatal = err
+	}
 	s.touch(r)
 }
 

@@ -61,6 +61,11 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 	return reply
 }
 
+// Slots implements partition.Evaluator.
+func (e evaluator) Slots(req *partition.Request, visit func(base.Slot)) bool {
+	return e.real.Slots(req.Args, req.Flags&partition.Group != 0, visit)
+}
+
 // Background implements partition.Evaluator.
 func (e evaluator) Background(txn *partition.Txn) bool {
 	id, span := txn.Partition(), txn.Span()

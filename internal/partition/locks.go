@@ -1,0 +1,313 @@
+package partition
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/effects"
+	"coterie/internal/keys"
+)
+
+// Pace of what becomes of transactions that their coordinator left, in ticks.
+const (
+	recoverTicks = 40  // until an intent is asked about, and between two times
+	settleTicks  = 100 // until a verdict's participants are told, likewise
+)
+
+// transactions is what a replica knows of the transactions over several
+// partitions that take part here. Intents, verdicts and held slots follow the
+// applied state on every replica; on the leader they are ahead of it by the
+// round under way, with a way back. What is parked is the leader's alone.
+type transactions struct {
+	intents  map[TxnID]*intent
+	verdicts map[TxnID]*verdict
+	held     map[base.Slot]TxnID
+	undo     []func() // of the round under way, oldest first
+
+	parked   []*Request // wait for locks, in order
+	released bool       // locks were released since they were parked
+	reported uint64     // tick of the last look at the age of all
+}
+
+// intent is a transaction's part here, prepared and not resolved.
+type intent struct {
+	stamp        base.Stamp
+	participants []base.PartitionID // home first
+	slots        []base.Slot
+	body         []byte // operations, in the format of package effects
+	since        uint64 // tick at which this leadership began to wait for its end
+}
+
+// verdict is how a transaction ended, kept by its home.
+type verdict struct {
+	committed    bool
+	participants []base.PartitionID
+	since        uint64
+}
+
+const txnRecordVersion = 1
+
+func (i *intent) encode() []byte {
+	b := []byte{txnRecordVersion}
+	b = binary.AppendUvarint(b, uint64(i.stamp))
+	b = appendCounted(b, i.participants)
+	b = appendCounted(b, i.slots)
+	return append(b, i.body...)
+}
+
+func (v *verdict) encode() []byte {
+	b := []byte{txnRecordVersion, 0}
+	if v.committed {
+		b[1] = 1
+	}
+	return appendCounted(b, v.participants)
+}
+
+func appendCounted[T ~uint16 | ~uint32](b []byte, list []T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, x := range list {
+		b = binary.AppendUvarint(b, uint64(x))
+	}
+	return b
+}
+
+func counted[T ~uint16 | ~uint32](r *stateReader) []T {
+	var list []T
+	for range r.count() {
+		x := r.uvarint()
+		if uint64(T(x)) != x {
+			r.bad = true
+		}
+		list = append(list, T(x))
+	}
+	return list
+}
+
+func decodeIntent(b []byte) (*intent, error) {
+	if len(b) == 0 || b[0] != txnRecordVersion {
+		return nil, fmt.Errorf("%w: intent of another version", ErrState)
+	}
+	r := stateReader{b: b[1:]}
+	i := &intent{stamp: base.Stamp(r.uvarint()), participants: counted[base.PartitionID](&r), slots: counted[base.Slot](&r)}
+	if r.bad || len(i.participants) == 0 {
+		return nil, fmt.Errorf("%w: intent of %d bytes", ErrState, len(b))
+	}
+	i.body = slices.Clone(r.b)
+	return i, nil
+}
+
+func decodeVerdict(b []byte) (*verdict, error) {
+	if len(b) < 2 || b[0] != txnRecordVersion || b[1] > 1 {
+		return nil, fmt.Errorf("%w: verdict of another version", ErrState)
+	}
+	r := stateReader{b: b[2:]}
+	v := &verdict{committed: b[1] == 1, participants: counted[base.PartitionID](&r)}
+	if r.bad || len(r.b) > 0 {
+		return nil, fmt.Errorf("%w: verdict of %d bytes", ErrState, len(b))
+	}
+	return v, nil
+}
+
+// TxnsAtRest is the number of intents and verdicts here.
+func (r *Replica) TxnsAtRest() int { return len(r.txns.intents) + len(r.txns.verdicts) }
+
+// loadTransactions reads them from the state.
+func (r *Replica) loadTransactions() error {
+	t := transactions{
+		intents: map[TxnID]*intent{}, verdicts: map[TxnID]*verdict{}, held: map[base.Slot]TxnID{}, parked: r.txns.parked,
+	}
+	r.txns = t
+	it := r.ov.Iter(keys.TxnBounds(r.cfg.Partition))
+	defer it.Close()
+	for it.Next() {
+		if err := r.noteRecord(effects.Op{Kind: effects.Set, Key: it.Key(), Value: it.Value()}); err != nil {
+			return err
+		}
+	}
+	return r.ov.Err()
+}
+
+// noteTransactions follows an entry that was evaluated elsewhere.
+func (r *Replica) noteTransactions(d effects.Decoder) error {
+	for {
+		op, ok := d.Next()
+		if !ok {
+			return d.Err()
+		}
+		if len(op.Key) > 0 && op.Key[0] == keys.MetaPrefix && op.Kind != effects.DeleteRange {
+			if err := r.noteRecord(op); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *Replica) noteRecord(op effects.Op) error {
+	gateway, sequence, isVerdict, ok := keys.ParseTxnKey(op.Key)
+	if !ok {
+		return nil
+	}
+	id, t := TxnID{gateway, sequence}, &r.txns
+	switch {
+	case op.Kind == effects.Delete && isVerdict:
+		delete(t.verdicts, id)
+	case op.Kind == effects.Delete:
+		t.drop(id)
+	case isVerdict:
+		v, err := decodeVerdict(op.Value)
+		if err != nil {
+			return err
+		}
+		t.verdicts[id] = v
+	default:
+		i, err := decodeIntent(op.Value)
+		if err != nil {
+			return err
+		}
+		t.hold(id, i)
+	}
+	return nil
+}
+
+func (t *transactions) hold(id TxnID, i *intent) {
+	t.intents[id] = i
+	for _, s := range i.slots {
+		t.held[s] = id
+	}
+}
+
+func (t *transactions) drop(id TxnID) {
+	if i := t.intents[id]; i != nil {
+		for _, s := range i.slots {
+			delete(t.held, s)
+		}
+		delete(t.intents, id)
+	}
+}
+
+// rollback takes back what the round under way did here.
+func (t *transactions) rollback() {
+	for i := len(t.undo) - 1; i >= 0; i-- {
+		t.undo[i]()
+	}
+	clear(t.undo)
+	t.undo = t.undo[:0]
+	t.released = true // parked requests look again
+}
+
+// watchFrom begins to count the age of what is here: a new leadership gives
+// every coordinator its time again.
+func (t *transactions) watchFrom(tick uint64) {
+	for _, i := range t.intents {
+		i.since = tick
+	}
+	for _, v := range t.verdicts {
+		v.since = tick
+	}
+}
+
+// contended says whether any request could have to wait.
+func (t *transactions) contended() bool { return len(t.held) > 0 || len(t.parked) > 0 }
+
+func (t *transactions) park(req *Request) { t.parked = append(t.parked, req) }
+
+// unpark puts what is parked in front of the queue when locks were released.
+func (r *Replica) unpark() {
+	if t := &r.txns; t.released && len(t.parked) > 0 {
+		r.queue = append(t.parked, r.queue...)
+		t.parked = nil
+	}
+	r.txns.released = false
+}
+
+// mustWait says whether a request has to be parked: its slots are locked, or
+// something parked before it, of its session or with one of its slots, must come
+// first. A PREPARE that does not wait is answered instead.
+func (r *Replica) mustWait(req *Request) bool {
+	if req.Flags&Confirm != 0 || r.cfg.Partition == base.Catalog {
+		return false
+	}
+	if req.Flags&Transaction != 0 && (endsTransaction(req) || len(req.Args) == 0 || len(req.Args[0]) < 2 || req.Args[0][1] == 0) {
+		return false
+	}
+	return r.conflicts(req)
+}
+
+// conflicts says whether a request has to come behind a lock or something that
+// is parked.
+func (r *Replica) conflicts(req *Request) bool {
+	t := &r.txns
+	mine, whole := r.slotsOf(req)
+	for _, s := range mine {
+		if _, locked := t.held[s]; locked {
+			return true
+		}
+	}
+	if whole && len(t.held) > 0 {
+		return true
+	}
+	for _, other := range t.parked {
+		if req.Session != 0 && other.Session == req.Session && other.Origin.Gateway == req.Origin.Gateway {
+			return true
+		}
+		theirs, all := r.slotsOf(other)
+		if all || whole {
+			// Whoever waits for the whole partition is not overtaken by those
+			// that would lock more of it.
+			if all && req.Flags&Transaction != 0 || whole && other.Flags&Transaction != 0 {
+				return true
+			}
+			continue
+		}
+		for _, s := range mine {
+			if slices.Contains(theirs, s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// slotsOf lists a request's slots.
+func (r *Replica) slotsOf(req *Request) (slots []base.Slot, whole bool) {
+	what := req
+	if req.Flags&Transaction != 0 {
+		if len(req.Args) < 3 {
+			return nil, false
+		}
+		group := *req
+		group.Args, group.Flags = req.Args[3:], Write|Group
+		what = &group
+	}
+	ok := r.cfg.Evaluator.Slots(what, func(s base.Slot) {
+		if !slices.Contains(slots, s) {
+			slots = append(slots, s)
+		}
+	})
+	return slots, !ok
+}
+
+// reportTransactions names, once per tick at most, what has been waiting for
+// its coordinator for too long.
+func (r *Replica) reportTransactions(out *Output) {
+	t := &r.txns
+	if !r.ready || t.reported == r.ticks || len(t.intents)+len(t.verdicts) == 0 {
+		return
+	}
+	t.reported = r.ticks
+	for _, id := range slices.SortedFunc(maps.Keys(t.intents), compareTxnIDs) {
+		if i := t.intents[id]; r.ticks-i.since >= recoverTicks {
+			i.since = r.ticks
+			out.Recovers = append(out.Recovers, Recover{Partition: r.cfg.Partition, Home: i.participants[0], ID: id})
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(t.verdicts), compareTxnIDs) {
+		if v := t.verdicts[id]; v.committed && r.ticks-v.since >= settleTicks {
+			v.since = r.ticks
+			out.Settles = append(out.Settles, Settle{ID: id, Participants: v.participants})
+		}
+	}
+}
