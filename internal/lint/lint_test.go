@@ -25,6 +25,7 @@ var floors = [][]string{
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
+	{"txn"},
 	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/generic", "redisfront"},
 	{"node", "sim"},
 }
@@ -40,7 +41,7 @@ var beside = map[string][]string{
 
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
-	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "placement", "catalog",
+	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "placement", "catalog",
 	"keyspace", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/generic", "resp", "wire", "workload",
 }
 

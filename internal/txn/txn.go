@@ -1,0 +1,441 @@
+// Package txn coordinates transactions over several partitions: the half of
+// docs/internals/transactions.md that the gateway node runs. It is a state
+// machine without I/O and without a clock, called by the node's loop.
+//
+// Invariants:
+//   - A transaction is finished once. If it is finished as committed, every
+//     part has its reply, and home has the verdict on a majority.
+//   - COMMIT goes to home only after every participant has prepared under the
+//     same id; an id is given up before the next attempt begins.
+//   - Nothing is resolved as long as it is not known what came of COMMIT.
+//   - Answers of requests are only noted as they come (Complete); requests are
+//     submitted by Begin, Turn and Tick alone, when the loop is ready for it.
+//
+// What a lost answer leaves behind is settled by the leaders of the
+// partitions: they report it to the coordinator of their own node (Recover,
+// Settle).
+package txn
+
+import (
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/partition"
+	"coterie/internal/routing"
+)
+
+// Replies for transactions that were not run.
+const (
+	ReplyCrowded = "-TRYAGAIN Too many transactions over several partitions are under way; nothing was run\r\n"
+	ReplyAborted = "-TRYAGAIN The transaction was held up for too long and given up; nothing was run\r\n"
+	ReplyTooWide = "-ERR the transaction spans too many partitions; nothing was run\r\n"
+)
+
+// Bounds of one node's coordinator.
+const (
+	maxTransactions = 1 << 14 // under way at once, or yet to be resolved
+	maxParts        = 1 << 12 // participants of one transaction
+	maxErrands      = 1 << 12 // recoveries and settlements under way; leaders report the others again
+	maxForgets      = 1 << 14 // verdicts to be forgotten at the next tick; of others home reports itself
+	forgetBatch     = 1 << 10 // verdicts in one FORGET
+	maxAgain        = 3       // attempts after the first, when others recovered the one before
+)
+
+// Part is a transaction's share in one partition.
+type Part struct {
+	Partition base.PartitionID
+	Slot      base.Slot
+	Args      [][]byte // a group: command.ExecGroup
+	Reply     []byte   // the group's reply, once it is prepared
+}
+
+// Transaction is what a session asks for. From Begin until it is finished
+// nothing in it may be touched.
+type Transaction struct {
+	Session uint64
+	Proto   uint8
+	DB      uint8
+	Parts   []Part // rising by partition, each once, at least one
+	// Once says that a part which has run and is taken back cannot be asked a
+	// second time, because it looks at watched keys and they are forgotten with
+	// it. Such a transaction waits for its locks at once.
+	Once bool
+	Sink Sink
+
+	// Status is Done if it is committed, or was declined by a part: then Reply
+	// is that part's. NotRun and Unknown come with an error reply.
+	Status partition.Status
+	// Reply is the one reply for the client, if it was not committed.
+	Reply []byte
+}
+
+// Committed says, of a finished transaction, that its parts have taken effect.
+func (t *Transaction) Committed() bool { return t.Status == partition.Done && t.Reply == nil }
+
+// Sink receives a finished transaction, on the node's loop: it must not block
+// or call back.
+type Sink interface {
+	CompleteTxn(*Transaction)
+}
+
+// Router is routing.Router.
+type Router interface {
+	// Submit sets each request's Origin at once.
+	Submit([]*partition.Request)
+}
+
+// call is one request of the coordinator's.
+type call struct {
+	req  partition.Request
+	c    *Coordinator
+	came func() // what to do once it is answered
+}
+
+// Complete implements partition.Sink.
+func (k *call) Complete(*partition.Request) { k.c.arrived = append(k.c.arrived, k) }
+
+// vote is the first byte of an answer, 0 if there is no proper one.
+func (k *call) vote() byte {
+	if k.req.Status != partition.Done || len(k.req.Reply) == 0 || k.req.Reply[0] == '-' {
+		return 0
+	}
+	return k.req.Reply[0]
+}
+
+// attempt is a transaction on its way, under one id after the other.
+type attempt struct {
+	t        *Transaction
+	id       partition.TxnID
+	ordered  bool
+	prepares []*call // by part; nil if not yet sent
+	waiting  int     // of them, not answered
+	aborted  int     // attempts that others recovered
+}
+
+// errandKey names what is done for a leader here: a recovery for the
+// partition that asked, or a settlement.
+type errandKey struct {
+	id        partition.TxnID
+	partition base.PartitionID
+	settle    bool
+}
+
+// Coordinator is one node's.
+type Coordinator struct {
+	router   Router
+	open     int                      // transactions not finished
+	owned    map[partition.TxnID]bool // ids under way here, until all are resolved
+	errands  map[errandKey]bool
+	due      []*partition.Request // to be submitted at the next turn
+	arrived  []*call
+	finished []*Transaction
+	forgets  map[base.PartitionID][]partition.TxnID // by home
+	nforgets int
+}
+
+// New returns a node's coordinator.
+func New(r Router) *Coordinator {
+	return &Coordinator{
+		router: r,
+		owned:  map[partition.TxnID]bool{}, errands: map[errandKey]bool{}, forgets: map[base.PartitionID][]partition.TxnID{},
+	}
+}
+
+// Waiting is how much is not over yet: transactions, what they left to be
+// resolved and forgotten, and what is done for leaders here.
+func (c *Coordinator) Waiting() int {
+	return c.open + len(c.owned) + len(c.errands) + c.nforgets + len(c.finished)
+}
+
+// Begin takes a new transaction.
+func (c *Coordinator) Begin(t *Transaction) {
+	t.Status, t.Reply = partition.Done, nil
+	c.open++
+	switch {
+	case len(c.owned) >= maxTransactions:
+		c.finish(t, partition.NotRun, []byte(ReplyCrowded))
+	case len(t.Parts) > maxParts:
+		c.finish(t, partition.NotRun, []byte(ReplyTooWide))
+	default:
+		c.start(&attempt{t: t, ordered: t.Once})
+	}
+}
+
+// Turn works through the answers that came, submits what follows from them,
+// and returns the transactions that are over.
+func (c *Coordinator) Turn() (finished []*Transaction) {
+	for len(c.arrived)+len(c.due) > 0 {
+		arrived := c.arrived
+		c.arrived = nil
+		for _, k := range arrived {
+			k.came()
+		}
+		c.submit()
+	}
+	finished, c.finished = c.finished, nil
+	return finished
+}
+
+// submit hands over what is due: always in the order in which it became so,
+// since a RESOLVE must come before the next attempt's PREPARE.
+func (c *Coordinator) submit() {
+	due := c.due
+	c.due = nil
+	if len(due) > 0 {
+		c.router.Submit(due)
+	}
+}
+
+func (c *Coordinator) finish(t *Transaction, status partition.Status, reply []byte) {
+	c.open--
+	t.Status, t.Reply = status, reply
+	c.finished = append(c.finished, t)
+}
+
+// call makes a request; came is called by a later turn. Session, database and
+// protocol concern only the commands of a PREPARE.
+func (c *Coordinator) call(p base.PartitionID, args [][]byte, came func(*call)) *call {
+	k := &call{c: c, req: partition.Request{
+		Partition: p, Proto: 2, Flags: partition.Write | partition.Whole | partition.Transaction, Args: args,
+	}}
+	k.req.Sink = k
+	k.came = func() { came(k) }
+	return k
+}
+
+// start begins an attempt under a new id.
+func (c *Coordinator) start(a *attempt) {
+	a.id = partition.TxnID{}
+	a.prepares = make([]*call, len(a.t.Parts))
+	for i := range a.t.Parts {
+		a.t.Parts[i].Reply = nil
+	}
+	c.prepare(a, 0)
+	home := a.prepares[0].req.Origin
+	a.id = partition.TxnID{Gateway: home.Gateway, Sequence: home.Sequence}
+	c.owned[a.id] = true
+	for i := 1; i < len(a.prepares) && !a.ordered; i++ {
+		c.prepare(a, i)
+	}
+}
+
+// prepare sends a part's PREPARE. It is submitted at once: home's gives the
+// id.
+func (c *Coordinator) prepare(a *attempt, i int) {
+	t, part := a.t, &a.t.Parts[i]
+	participants := make([]base.PartitionID, len(t.Parts))
+	for j := range t.Parts {
+		participants[j] = t.Parts[j].Partition
+	}
+	args := partition.PrepareArgs(a.id, participants, a.ordered, part.Args)
+	k := c.call(part.Partition, args, func(*call) {
+		if a.waiting--; a.waiting == 0 {
+			c.prepared(a)
+		}
+	})
+	k.req.Slot, k.req.Session, k.req.DB, k.req.Proto = part.Slot, t.Session, t.DB, t.Proto
+	a.prepares[i] = k
+	a.waiting++
+	c.due = append(c.due, &k.req)
+	c.submit()
+}
+
+// prepared decides what follows when all PREPAREs that were sent are
+// answered.
+func (c *Coordinator) prepared(a *attempt) {
+	var declined, failed, busy *call
+	sent := 0
+	for i, k := range a.prepares {
+		if k == nil {
+			continue
+		}
+		sent++
+		switch v := k.vote(); {
+		case v == partition.TxnPrepared:
+			a.t.Parts[i].Reply = k.req.Reply[1:]
+		case v == partition.TxnDeclined && declined == nil:
+			declined = k
+		case v == partition.TxnBusy && !a.ordered:
+			busy = k
+		case v != partition.TxnDeclined && failed == nil:
+			failed = k
+		}
+	}
+	switch {
+	case declined != nil:
+		c.abort(a)
+		c.finish(a.t, partition.Done, declined.req.Reply[1:])
+	case failed != nil:
+		c.abort(a)
+		c.finish(a.t, partition.NotRun, notRun(failed))
+	case busy != nil:
+		c.abort(a)
+		a.ordered = true
+		c.start(a)
+	case sent < len(a.prepares):
+		c.prepare(a, sent)
+	default:
+		c.commit(a)
+	}
+}
+
+// notRun is what the client is told when a PREPARE was not answered properly.
+func notRun(k *call) []byte {
+	switch reply := k.req.Reply; {
+	case k.req.Status == partition.Unknown || len(reply) == 0:
+		return []byte(routing.ReplyNoLeader)
+	case reply[0] == '-':
+		return reply
+	default: // it was recovered by others
+		return []byte(ReplyAborted)
+	}
+}
+
+// abort tells every participant that may have prepared to drop it.
+func (c *Coordinator) abort(a *attempt) {
+	var to []base.PartitionID
+	for _, k := range a.prepares {
+		if k == nil || k.vote() == partition.TxnDeclined || k.vote() == partition.TxnBusy {
+			continue
+		}
+		to = append(to, k.req.Partition)
+	}
+	c.resolve(a.id, to, false, func(bool) {})
+}
+
+// resolve tells participants what became of a transaction. done is called
+// when all have answered; with false if one has not taken note.
+func (c *Coordinator) resolve(id partition.TxnID, to []base.PartitionID, commit bool, done func(all bool)) {
+	left, all := len(to), true
+	over := func() {
+		delete(c.owned, id)
+		done(all)
+	}
+	if left == 0 {
+		over()
+		return
+	}
+	for _, p := range to {
+		k := c.call(p, partition.ResolveArgs(id, commit), func(k *call) {
+			all = all && k.vote() == partition.TxnResolved
+			if left--; left == 0 {
+				over()
+			}
+		})
+		c.due = append(c.due, &k.req)
+	}
+}
+
+// commit asks home for the verdict.
+func (c *Coordinator) commit(a *attempt) {
+	home := a.t.Parts[0].Partition
+	k := c.call(home, partition.CommitArgs(a.id), func(k *call) {
+		switch v := k.vote(); {
+		case v == partition.TxnCommitted:
+			c.finish(a.t, partition.Done, nil)
+			c.committed(a.id, a.t.Parts)
+		case v == partition.TxnAborted:
+			c.abort(a)
+			if a.aborted++; a.aborted <= maxAgain {
+				c.start(a)
+			} else {
+				c.finish(a.t, partition.NotRun, []byte(ReplyAborted))
+			}
+		case k.req.Status == partition.NotRun: // and never will be
+			c.abort(a)
+			c.finish(a.t, partition.NotRun, notRun(k))
+		default:
+			delete(c.owned, a.id)
+			c.finish(a.t, partition.Unknown, []byte(routing.ReplyUnknown))
+		}
+	})
+	c.due = append(c.due, &k.req)
+}
+
+// committed tells the other participants, and then home that it may forget.
+func (c *Coordinator) committed(id partition.TxnID, parts []Part) {
+	home := parts[0].Partition
+	to := make([]base.PartitionID, 0, len(parts)-1)
+	for i := range parts[1:] {
+		to = append(to, parts[1+i].Partition)
+	}
+	c.resolve(id, to, true, func(all bool) {
+		if all {
+			c.forget(home, id)
+		}
+	})
+}
+
+func (c *Coordinator) forget(home base.PartitionID, id partition.TxnID) {
+	if c.nforgets < maxForgets {
+		c.nforgets++
+		c.forgets[home] = append(c.forgets[home], id)
+	}
+}
+
+// begins says whether an errand is to be done: it is not under way, and not
+// about a transaction that this node is still busy with itself.
+func (c *Coordinator) begins(key errandKey) bool {
+	if c.owned[key.id] || c.errands[key] || len(c.errands) >= maxErrands {
+		return false
+	}
+	c.errands[key] = true
+	return true
+}
+
+// Recover finds out for a leader here what became of a transaction that has
+// left an intent, and brings it the answer.
+func (c *Coordinator) Recover(r partition.Recover) {
+	key := errandKey{id: r.ID, partition: r.Partition}
+	if !c.begins(key) {
+		return
+	}
+	k := c.call(r.Home, partition.RecoverArgs(r.ID), func(k *call) {
+		v := k.vote()
+		known := v == partition.TxnCommitted || v == partition.TxnAborted
+		if !known || r.Partition == r.Home { // home itself has taken note
+			delete(c.errands, key)
+			return
+		}
+		c.resolve(r.ID, []base.PartitionID{r.Partition}, v == partition.TxnCommitted, func(bool) { delete(c.errands, key) })
+	})
+	c.due = append(c.due, &k.req)
+}
+
+// Settle brings a committed transaction's verdict to its participants for
+// home, whose leader is here.
+func (c *Coordinator) Settle(s partition.Settle) {
+	if len(s.Participants) == 0 {
+		return
+	}
+	home := s.Participants[0]
+	key := errandKey{id: s.ID, partition: home, settle: true}
+	if !c.begins(key) {
+		return
+	}
+	c.resolve(s.ID, s.Participants[1:], true, func(all bool) {
+		delete(c.errands, key)
+		if all {
+			c.forget(home, s.ID)
+		}
+	})
+}
+
+// Tick sends the FORGETs that gathered. Nobody waits for them: of a verdict
+// that stays home's leader reports that it is to be settled.
+func (c *Coordinator) Tick() {
+	homes := make([]base.PartitionID, 0, len(c.forgets))
+	for home := range c.forgets {
+		homes = append(homes, home)
+	}
+	slices.Sort(homes)
+	for _, home := range homes {
+		for ids := range slices.Chunk(c.forgets[home], forgetBatch) {
+			k := c.call(home, partition.ForgetArgs(ids...), func(*call) {})
+			c.due = append(c.due, &k.req)
+		}
+	}
+	clear(c.forgets)
+	c.nforgets = 0
+	c.submit()
+}
