@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,6 +45,9 @@ import (
 //	propose N                           stuff the log: an empty proposal
 //	die N                               with its state replaced by a snapshot,
 //	                                    and its log not reset yet
+//	txn N NAME OP [home] [SLOT/VALUE…|null] id=N  a transaction's message: prepare,
+//	                                    prepare-wait, commit, finish, abort, recover, forget
+//	locks N… · background N
 //	abandon N NAME · close N · restart N · move N · truncate N [keep=N] · show N…
 func TestScripts(t *testing.T) {
 	script.Run(t, "testdata/*.txt", func(t *testing.T) func(*script.Command) string {
@@ -127,6 +131,9 @@ type importing struct {
 type words struct{}
 
 func (words) Evaluate(txn *Txn, req *Request, reply []byte) []byte {
+	if req.Flags&Group != 0 {
+		return evaluateGroup(txn, req, reply)
+	}
 	key := keys.RecordKey(nil, req.Slot, 0, []byte("k"))
 	old, _ := txn.Get(key)
 	reply = append(append(reply, "was "...), old...)
@@ -134,6 +141,36 @@ func (words) Evaluate(txn *Txn, req *Request, reply []byte) []byte {
 		txn.Set(key, req.Args[1])
 	}
 	return reply
+}
+
+// evaluateGroup runs the words of a transaction: slot/value, or null.
+func evaluateGroup(txn *Txn, req *Request, reply []byte) []byte {
+	reply = append(reply, '*')
+	for _, w := range req.Args {
+		slot, value, ok := strings.Cut(string(w), "/")
+		if !ok {
+			return append(reply, "-1"...)
+		}
+		n, _ := strconv.Atoi(slot)
+		key := keys.RecordKey(nil, base.Slot(n), 0, []byte("k"))
+		old, _ := txn.Get(key)
+		reply = append(append(reply, " was "...), old...)
+		txn.Set(key, []byte(value))
+	}
+	return reply
+}
+
+func (words) Slots(req *Request, visit func(base.Slot)) bool {
+	if req.Flags&Group == 0 {
+		visit(req.Slot)
+		return string(req.Args[0]) != "all"
+	}
+	for _, w := range req.Args {
+		slot, _, _ := strings.Cut(string(w), "/")
+		n, _ := strconv.Atoi(slot)
+		visit(base.Slot(n))
+	}
+	return true
 }
 
 func (words) Background(*Txn) bool { return false }
@@ -280,6 +317,16 @@ func (g *group) do(c *script.Command) string {
 			m.log.apply(up)
 			fmt.Fprintf(&g.text, "the log begins after %d\n", up.Truncate.Index)
 		}
+	case "background":
+		m.r.WantBackground()
+	case "txn":
+		g.transaction(c, m)
+	case "locks":
+		for i := range c.Args {
+			m := g.member(c, c.Arg(i))
+			fmt.Fprintf(&g.text, "%d: %d intents, %d verdicts, %d slots held, %d parked\n", m.id,
+				len(m.r.txns.intents), len(m.r.txns.verdicts), len(m.r.txns.held), len(m.r.txns.parked))
+		}
 	case "kept":
 		for i := range c.Args {
 			m := g.member(c, c.Arg(i))
@@ -306,7 +353,8 @@ func (g *group) submit(c *script.Command, m *member) {
 		g.sequence++
 		req := &Request{
 			Partition: 1, Term: c.Num("term", term), Args: [][]byte{[]byte(cmd)}, LowWater: c.Num("low", 1),
-			Origin: base.Origin{Gateway: base.NodeID(c.Num("gateway", 9)), Incarnation: 1, Sequence: c.Num("seq", g.sequence)},
+			Origin:  base.Origin{Gateway: base.NodeID(c.Num("gateway", 9)), Incarnation: 1, Sequence: c.Num("seq", g.sequence)},
+			Session: c.Num("session", 0),
 		}
 		if write {
 			req.Flags, req.Args = Write, append(req.Args, []byte(value))
@@ -316,6 +364,10 @@ func (g *group) submit(c *script.Command, m *member) {
 			req.Flags = Write | Confirm | Whole
 		case cmd == "far":
 			req.Slot = 200
+		case cmd == "other":
+			req.Slot = 50
+		case cmd == "all":
+			req.Flags |= Whole
 		}
 		if old := g.reqs[name]; old != nil && c.Has("again") {
 			req.Origin = old.Origin
@@ -323,6 +375,43 @@ func (g *group) submit(c *script.Command, m *member) {
 		g.reqs[name] = req
 		m.r.Submit(req, &m.out)
 	}
+}
+
+// transaction submits one message of a transaction: its name is the id's
+// sequence, at gateway 7.
+func (g *group) transaction(c *script.Command, m *member) {
+	_, term := m.r.Leader()
+	id := TxnID{Gateway: 7, Sequence: c.Num("id", 0)}
+	g.sequence++
+	req := &Request{
+		Partition: 1, Term: term, Flags: Write | Whole | Transaction, LowWater: c.Num("low", 1), Session: c.Num("session", 0),
+		Origin: base.Origin{Gateway: 7, Incarnation: 1, Sequence: 1000 + g.sequence},
+	}
+	var words [][]byte
+	for _, w := range c.Args[3:] {
+		words = append(words, []byte(w))
+	}
+	switch op := c.Args[2]; op {
+	case "prepare", "prepare-wait":
+		named := id
+		if c.Has("home") {
+			named, req.Origin.Sequence = TxnID{}, id.Sequence
+			words = words[1:]
+		}
+		req.Args = PrepareArgs(named, []base.PartitionID{1, 2}, op == "prepare-wait", words)
+	case "commit":
+		req.Args = CommitArgs(id)
+	case "abort", "finish":
+		req.Args = ResolveArgs(id, op == "finish")
+	case "recover":
+		req.Args = RecoverArgs(id)
+	case "forget":
+		req.Args = ForgetArgs(id)
+	default:
+		c.Fatal("unknown message")
+	}
+	g.reqs[c.Args[1]] = req
+	m.r.Submit(req, &m.out)
 }
 
 func (g *group) conf(c *script.Command, m *member) {
@@ -349,6 +438,12 @@ func (g *group) note(m *member) {
 	out := &m.out
 	if out.Fatal != nil {
 		fmt.Fprintf(&g.text, "%d: FATAL %v\n", m.id, out.Fatal)
+	}
+	for _, x := range out.Recovers {
+		fmt.Fprintf(&g.text, "%d: asks p%d about %v\n", m.id, x.Home, x.ID)
+	}
+	for _, x := range out.Settles {
+		fmt.Fprintf(&g.text, "%d: tells %v of %v\n", m.id, x.Participants, x.ID)
 	}
 	for _, req := range out.Finished {
 		name := "?"
