@@ -110,6 +110,22 @@ func sameOps(t *testing.T, d Decoder, ops []Op) {
 	}
 }
 
+// TestTransactionsFlag: entries without the flag are as they were before it.
+func TestTransactionsFlag(t *testing.T) {
+	plain := AppendHeader(nil, Header{Term: 1, Round: 2}, nil)
+	marked := AppendHeader(nil, Header{Term: 1, Round: 2, Transactions: true}, nil)
+	if plain[1] != 0 || marked[1] != 1 || !bytes.Equal(plain[2:], marked[2:]) {
+		t.Errorf("%x, %x", plain, marked)
+	}
+	if h, _, err := Decode(marked, nil); err != nil || !h.Transactions {
+		t.Errorf("%+v, %v", h, err)
+	}
+	marked[1] = 2
+	if _, _, err := Decode(marked, nil); !errors.Is(err, ErrVersion) {
+		t.Errorf("unknown flag: %v", err)
+	}
+}
+
 func TestDecodeRejects(t *testing.T) {
 	b, _, _, _ := sample()
 	newer := bytes.Clone(b)

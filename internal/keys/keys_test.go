@@ -31,6 +31,8 @@ func TestGolden(t *testing.T) {
 		{"expiry", ExpiryKey(nil, 1, 1700000000000, 9, foo), "0001 03 0000018bcfe56800 00000009 33bf00a859c4 666f6f"},
 		{"state", StateKey(0x01020304), "80 01020304 00"},
 		{"generations", GenerationsKey(1), "80 00000001 01"},
+		{"intent", IntentKey(1, 2, 3), "80 00000001 02 0000000000000002 0000000000000003"},
+		{"verdict", VerdictKey(1, 2, 3<<44), "80 00000001 03 0000000000000002 0000300000000000"},
 		{"appends", CounterKey([]byte("x"), 1, 2), "78 0001 00 00000002"},
 	} {
 		if want := strings.ReplaceAll(tc.want, " ", ""); hex.EncodeToString(tc.got) != want {

@@ -110,6 +110,39 @@ func TestModel(t *testing.T) {
 				a, b := key.Draw(t, "a"), key.Draw(t, "b")
 				write(effects.Op{Kind: effects.DeleteRange, Key: []byte(min(a, b)), Value: []byte(max(a, b))})
 			},
+			"cut": func(t *rapid.T) { // what is cut leaves no trace, and can be written again
+				write(effects.Op{Kind: effects.Set, Key: []byte(key.Draw(t, "key")), Value: []byte("before")})
+				mark := o.Mark()
+				var ops []effects.Op
+				for range rapid.IntRange(0, 4).Draw(t, "n") {
+					a, b := key.Draw(t, "a"), key.Draw(t, "b")
+					switch rapid.IntRange(0, 2).Draw(t, "op") {
+					case 0:
+						o.Set([]byte(a), []byte("cut"))
+						ops = append(ops, effects.Op{Kind: effects.Set, Key: []byte(a), Value: []byte("cut")})
+					case 1:
+						o.Delete([]byte(a))
+						ops = append(ops, effects.Op{Kind: effects.Delete, Key: []byte(a)})
+					default:
+						o.DeleteRange([]byte(min(a, b)), []byte(max(a, b)))
+						ops = append(ops, effects.Op{Kind: effects.DeleteRange, Key: []byte(min(a, b)), Value: []byte(max(a, b))})
+					}
+				}
+				d := effects.Body(o.Cut(mark))
+				again := rapid.Bool().Draw(t, "again")
+				for _, want := range ops {
+					op, ok := d.Next()
+					if !ok || op.Kind != want.Kind || string(op.Key) != string(want.Key) || string(op.Value) != string(want.Value) {
+						t.Fatalf("cut %v, want %v", op, want)
+					}
+					if again {
+						write(op)
+					}
+				}
+				if _, ok := d.Next(); ok {
+					t.Fatal("cut too much")
+				}
+			},
 			"end": func(t *rapid.T) { finish() },
 			"committed": func(t *rapid.T) {
 				finish()
