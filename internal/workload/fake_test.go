@@ -28,6 +28,11 @@ const (
 	skips
 	invents
 	miscounts
+	tears      // a transaction runs in two pieces
+	halves     // of a transaction only the first half takes effect
+	blind      // WATCH is not looked at
+	runsNull   // a transaction that answers null runs all the same
+	staleReads // the reads of transactions are of an older state
 )
 
 // held is a key of the fake server.
@@ -38,13 +43,16 @@ type held struct {
 
 // server is a tiny Redis in virtual time, with a flaw.
 type server struct {
-	flaw  flaw
-	rand  *rand.Rand
-	now   int64 // µs
-	back  int64
-	keys  map[string]held
-	old   map[string]held // as it was a while ago
-	ghost map[string]held // as it was before it expired
+	flaw    flaw
+	rand    *rand.Rand
+	now     int64 // µs
+	back    int64
+	keys    map[string]held
+	old     map[string]held           // as it was a while ago
+	ghost   map[string]held           // as it was before it expired
+	watch   map[Client]map[string]int // what was watched, and how often it had changed then
+	changes map[string]int            // of each key
+	rest    func()                    // the second half of a torn transaction
 }
 
 func (s *server) odd() bool { return s.rand.IntN(12) == 0 }
@@ -69,14 +77,30 @@ func (s *server) sweep() {
 	}
 }
 
-func (s *server) run(c Command) (reply string) {
+func (s *server) run(who Client, c Command) (reply string) {
+	if s.rest != nil && s.rand.IntN(2) == 0 {
+		s.rest()
+		s.rest = nil
+	}
+	if s.odd() {
+		s.old = maps.Clone(s.keys)
+	}
+	switch c[0] {
+	case "WATCH":
+		if s.watch[who] == nil {
+			s.watch[who] = map[string]int{}
+		}
+		for _, k := range c[1:] {
+			s.watch[who][k] = s.changes[k]
+		}
+		return okReply
+	case "MULTI":
+		return s.multi(who, c)
+	}
 	if s.flaw == timeBack && s.odd() {
 		s.back += 100_000
 	}
 	s.sweep()
-	if s.odd() {
-		s.old = maps.Clone(s.keys)
-	}
 	write := !c.Reads()
 	if s.flaw == revives && s.odd() && !write {
 		if h, ok := s.ghost[c.Key()]; ok && s.keys[c.Key()].state == "" {
@@ -98,6 +122,68 @@ func (s *server) run(c Command) (reply string) {
 		s.keys = before
 	default:
 		reply = s.apply(c)
+	}
+	return reply
+}
+
+// multi runs a transaction.
+func (s *server) multi(who Client, c Command) string {
+	watched, cmds, _ := c.Txn()
+	same := true
+	for _, k := range watched {
+		changes, ok := s.watch[who][k]
+		same = same && ok && changes == s.changes[k]
+	}
+	delete(s.watch, who)
+	if !same && s.flaw == runsNull {
+		s.all(cmds)
+	}
+	if !same && s.flaw != blind {
+		return "*-1\r\n"
+	}
+	before, cut := maps.Clone(s.keys), 0
+	if len(cmds) > 1 {
+		cut = 1 + s.rand.IntN(len(cmds)-1)
+	}
+	switch {
+	case s.flaw == tears && s.rest == nil && cut > 0:
+		half := s.all(cmds[:cut])
+		back := s.keys
+		s.keys = maps.Clone(s.keys)
+		rest := s.all(cmds[cut:]) // the answer comes before the effect
+		s.keys = back
+		s.rest = func() { s.all(cmds[cut:]) }
+		return fmt.Sprintf("*%d\r\n%s%s", len(cmds), half, rest)
+	case s.flaw == halves && s.odd() && cut > 0:
+		half := s.all(cmds[:cut])
+		back := maps.Clone(s.keys)
+		rest := s.all(cmds[cut:])
+		s.keys = back
+		return fmt.Sprintf("*%d\r\n%s%s", len(cmds), half, rest)
+	case s.flaw == loses && s.odd():
+		reply := s.all(cmds)
+		s.keys = before
+		return fmt.Sprintf("*%d\r\n%s", len(cmds), reply)
+	case s.flaw == doubles && s.odd():
+		s.all(cmds)
+	case s.flaw == staleReads && s.odd():
+		reply := ""
+		for _, c := range cmds {
+			now := s.keys
+			if c[0] == "GET" {
+				s.keys = s.old
+			}
+			reply += s.apply(c)
+			s.keys = now
+		}
+		return fmt.Sprintf("*%d\r\n%s", len(cmds), reply)
+	}
+	return fmt.Sprintf("*%d\r\n%s", len(cmds), s.all(cmds))
+}
+
+func (s *server) all(cmds []Command) (reply string) {
+	for _, c := range cmds {
+		reply += s.apply(c)
 	}
 	return reply
 }
@@ -147,6 +233,9 @@ func (s *server) apply(c Command) string {
 		return arrayReply(names)
 	}
 	next, reply := apply(h.state, c)
+	if next != h.state {
+		s.changes[k]++
+	}
 	if c[0] == "SET" {
 		h.deadline = 0
 		if len(c) > 4 && c[3] == "PX" {
@@ -227,7 +316,8 @@ type waiting struct {
 // replies, refusals, reconnections.
 func simulate(k Kind, seed uint64, f flaw, ops int) *History {
 	r := rand.New(rand.NewPCG(seed, 1))
-	s := &server{flaw: f, rand: r, now: 1_000_000, keys: map[string]held{}, old: map[string]held{}, ghost: map[string]held{}}
+	s := &server{flaw: f, rand: r, now: 1_000_000, keys: map[string]held{}, old: map[string]held{}, ghost: map[string]held{},
+		watch: map[Client]map[string]int{}, changes: map[string]int{}}
 	w := k.New(Config{Prefix: k.Name, Keys: 2, Rand: r})
 	h := &History{Slack: 0, Quiet: true}
 	const clients = 4
@@ -240,7 +330,7 @@ func simulate(k Kind, seed uint64, f flaw, ops int) *History {
 			if x.at <= s.now && !x.ran {
 				x.ran = true
 				if x.outcome != Refused || f == runsRefused {
-					x.op.Reply = []byte(s.run(x.op.Command))
+					x.op.Reply = []byte(s.run(x.op.Client, x.op.Command))
 				}
 			}
 		}
@@ -287,7 +377,11 @@ func simulate(k Kind, seed uint64, f flaw, ops int) *History {
 			conns[c]++
 		}
 		for range 1 + r.IntN(3) {
-			call(Client{c, conns[c]}, w.Next(Client{c, conns[c]}), false)
+			cmd := w.Next(Client{c, conns[c]})
+			if len(cmd) == 0 {
+				break
+			}
+			call(Client{c, conns[c]}, cmd, false)
 		}
 	}
 	for len(open) > 0 {

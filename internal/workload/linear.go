@@ -31,18 +31,21 @@ var keyModel = porcupine.Model{
 func checkLinearizable(h *History, r *Report) {
 	names, groups := h.byKey()
 	for _, name := range names {
-		switch search(groups[name], math.MaxInt64) {
+		switch search(keyModel, groups[name], forever) {
 		case porcupine.Illegal:
-			r.Violate(shortest(groups[name]), "the history of key %s is not linearizable", name)
+			r.Violate(shortest(keyModel, groups[name]), "the history of key %s is not linearizable", name)
 		case porcupine.Unknown:
 			r.Inconclusive++
 		}
 	}
 }
 
+// forever is later than everything.
+const forever = math.MaxInt64
+
 // search looks for an order of what was known at a time: what had not
 // returned then is unknown.
-func search(history []*Op, at int64) porcupine.CheckResult {
+func search(m porcupine.Model, history []*Op, at int64) porcupine.CheckResult {
 	ops := make([]porcupine.Operation, 0, len(history))
 	for _, o := range history {
 		if o.Call > at || o.refused() {
@@ -57,12 +60,12 @@ func search(history []*Op, at int64) porcupine.CheckResult {
 		ops = append(ops, x)
 	}
 	slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
-	return porcupine.CheckOperationsTimeout(keyModel, ops, searchLimit)
+	return porcupine.CheckOperationsTimeout(m, ops, searchLimit)
 }
 
 // shortest is what had been called of a history when it first could not be
 // put into an order any more. From then on it stays so.
-func shortest(history []*Op) []*Op {
+func shortest(m porcupine.Model, history []*Op) []*Op {
 	var times []int64
 	for _, o := range history {
 		if o.answered() {
@@ -70,7 +73,7 @@ func shortest(history []*Op) []*Op {
 		}
 	}
 	slices.Sort(times)
-	i := sort.Search(len(times), func(i int) bool { return search(history, times[i]) == porcupine.Illegal })
+	i := sort.Search(len(times), func(i int) bool { return search(m, history, times[i]) == porcupine.Illegal })
 	if i == len(times) {
 		return history
 	}

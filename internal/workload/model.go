@@ -103,6 +103,9 @@ func applyString(state string, c Command) (next, reply string) {
 	case "INCRBY":
 		n, _ := strconv.ParseInt(c[2], 10, 64)
 		return add(state, value, n)
+	case "DECRBY":
+		n, _ := strconv.ParseInt(c[2], 10, 64)
+		return add(state, value, -n)
 	case "APPEND":
 		value += c[2]
 		return "s" + value, intReply(len(value))

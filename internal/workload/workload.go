@@ -17,7 +17,7 @@ type Command []string
 
 // Key is the key of a command that has one.
 func (c Command) Key() string {
-	if len(c) < 2 || c.Whole() {
+	if len(c) < 2 || c.Whole() || c[0] == "MULTI" {
 		return ""
 	}
 	return c[1]
@@ -26,11 +26,12 @@ func (c Command) Key() string {
 // Whole says whether the command is about a database, not a key.
 func (c Command) Whole() bool { return c[0] == "SCAN" || c[0] == "DBSIZE" }
 
-// Reads says whether the command leaves no effect.
+// Reads says whether the command leaves no effect. A transaction counts
+// as a write: it goes the way of one in any case.
 func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
-		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS":
+		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH":
 		return true
 	}
 	return false
@@ -49,6 +50,9 @@ type Config struct {
 	Prefix string // of all its keys
 	Keys   int    // how many keys clients share; few make them meet
 	Rand   Rand
+	// Spread lets the keys of one transaction lie in several partitions; else
+	// they share a hash tag.
+	Spread bool
 }
 
 // Workload makes the commands of one chapter. Its methods are called one at a
@@ -84,6 +88,9 @@ func Kinds() []Kind {
 		{Name: "adds", Summary: "unique members and appended words: none lost, none doubled, none out of order", New: newAdds, Check: checkAdds},
 		{Name: "expiry", Summary: "keys expire at their time, and never come back", New: newExpiry, Check: checkExpiry},
 		{Name: "scan", Summary: "SCAN returns what was there all the while; DBSIZE agrees", DB: 1, New: newScan, Check: checkScan},
+		{Name: "bank", Summary: "transfers between accounts: the total never changes", New: newBank, Check: checkBank},
+		{Name: "append", Summary: "transactions that append and read: strictly serializable", New: newAppends, Check: checkAppends},
+		{Name: "skew", Summary: "pairs of which WATCH lets one be set at most", DB: 2, New: newSkew, Check: checkSkew},
 	}
 }
 

@@ -50,6 +50,14 @@ func TestFlaws(t *testing.T) {
 		{skips, "SCAN passes over keys", "scan"},
 		{invents, "SCAN shows what is not there", "scan"},
 		{miscounts, "DBSIZE counts wrongly", "scan"},
+		{loses, "a transaction is lost", "bank, append, skew"},
+		{doubles, "a transaction is applied twice", "bank, append"},
+		{runsRefused, "a refused transaction is run all the same", "bank, append, skew"},
+		{tears, "a transaction runs in two pieces", "bank, append"},
+		{halves, "half of a transaction", "bank, append, skew"},
+		{blind, "WATCH is not looked at", "skew"},
+		{runsNull, "a transaction that came to nothing is run all the same", "skew"},
+		{staleReads, "transactions read an older state", "bank, append, skew"},
 	} {
 		for name := range strings.SplitSeq(x.kinds, ", ") {
 			t.Run(name+"/"+x.name, func(t *testing.T) {
@@ -74,7 +82,8 @@ func TestFlaws(t *testing.T) {
 
 // history reads a history from lines such as "1 10-20 SET k 5 = +OK": client,
 // call, return, command, and the reply, "unknown" or "refused". A word behind
-// '$' is a bulk string, '*' an array of the words behind it.
+// '$' is a bulk string, '*' an array of the words behind it, "null" an EXEC that came to nothing. The
+// commands of a transaction stand between semicolons, its answers in brackets.
 func history(t *testing.T, text string) *History {
 	t.Helper()
 	h := &History{Quiet: true}
@@ -85,6 +94,9 @@ func history(t *testing.T, text string) *History {
 		}
 		words := strings.Fields(line)
 		o := &Op{Command: words[2:], Outcome: Done}
+		if words[2] == "MULTI" {
+			o.Command = append(Command{"MULTI"}, strings.Split(strings.Join(words[3:], " "), " ; ")...)
+		}
 		if _, err := fmt.Sscanf(words[0]+" "+words[1], "%d %d-%d", &o.ID, &o.Call, &o.Return); err != nil {
 			t.Fatal(line, err)
 		}
@@ -95,6 +107,22 @@ func history(t *testing.T, text string) *History {
 			o.Outcome = Refused
 		case answer == "$nil":
 			o.Reply = []byte(nilReply)
+		case answer == "null":
+			o.Reply = []byte("*-1\r\n")
+		case answer[0] == '[':
+			items := strings.Fields(strings.Trim(answer, "[]"))
+			o.Reply = fmt.Appendf(nil, "*%d\r\n", len(items))
+			for _, x := range items {
+				switch {
+				case x == "$nil":
+					x = nilReply
+				case x[0] == '$':
+					x = bulkReply(x[1:])
+				default:
+					x += "\r\n"
+				}
+				o.Reply = append(o.Reply, x...)
+			}
 		case answer[0] == '$':
 			o.Reply = []byte(bulkReply(answer[1:]))
 		case answer[0] == '*':
@@ -156,6 +184,25 @@ func TestHistories(t *testing.T) {
 		{"expiry", "unknown and gone", "1 0-1000 SET e 5 = unknown\n2 51000-52000 GET e = $nil", ""},
 		{"expiry", "written over", "1 0-1000 SET e 5 = +OK\n1 2000-3000 SET e 6 = +OK\n2 4000-5000 GET e = $5", "written over"},
 		{"expiry", "time goes back", "1 0-10 SET e 5 PX 900 = +OK\n2 20-30 PEXPIRETIME e = :5000\n1 40-50 SET e 6 PX 900 = +OK\n2 60-70 PEXPIRETIME e = :4990", "that of an earlier one"},
+		{"bank", "one transfer", "1 0-9 MULTI DECRBY a 5 ; INCRBY b 5 ; GET a ; GET b = [:-5 :5 $-5 $5]\n2 10-19 MULTI GET a ; GET b = [$-5 $5]", ""},
+		{"bank", "half of a transfer", "1 0-9 MULTI DECRBY a 5 ; INCRBY b 5 ; GET a ; GET b = unknown\n2 10-19 MULTI GET a ; GET b = [$-5 $nil]", "the total is -5"},
+		{"bank", "a lost transfer", "1 0-9 MULTI DECRBY a 5 ; INCRBY b 5 ; GET a ; GET b = [:-5 :5 $-5 $5]\n2 10-19 MULTI GET a ; GET b = [$nil $nil]", "at least"},
+		{"bank", "unknown, or not", "1 0-9 MULTI DECRBY a 5 ; INCRBY b 5 ; GET a ; GET b = unknown\n2 10-19 MULTI GET a ; GET b = [$nil $nil]\n2 20-29 MULTI GET a ; GET b = [$-5 $5]", ""},
+		{"append", "one after another", "1 0-9 MULTI APPEND x 0000001, ; APPEND y 0000002, = [:8 :8]\n2 10-19 MULTI GET x ; GET y = [$0000001, $0000002,]", ""},
+		{"append", "dirty writes", "1 0-90 MULTI APPEND x 0000001, ; APPEND y 0000002, = unknown\n2 0-90 MULTI APPEND x 0000003, ; APPEND y 0000004, = unknown\n3 91-92 GET x = $0000001,0000003,\n3 93-94 GET y = $0000004,0000002,", "G0"},
+		{"append", "an aborted read", "1 0-9 MULTI APPEND x 0000001, = null\n2 10-19 GET x = $0000001,", "G1a"},
+		{"append", "an intermediate read", "1 0-9 MULTI APPEND x 0000001, ; APPEND x 0000002, = [:8 :16]\n2 0-19 GET x = $0000001,", "G1b"},
+		{"append", "each read the other", "1 0-9 MULTI APPEND x 0000001, ; GET y = [:8 $0000002,]\n2 0-9 MULTI APPEND y 0000002, ; GET x = [:8 $0000001,]", "G1c"},
+		{"append", "read skew", "1 0-9 MULTI APPEND x 0000001, ; APPEND y 0000002, = [:8 :8]\n2 0-9 MULTI GET x ; GET y = [$0000001, $nil]\n3 20-29 MULTI GET x ; GET y = [$0000001, $0000002,]", "G-single"},
+		{"append", "write skew", "1 0-9 MULTI GET x ; APPEND y 0000001, = [$nil :8]\n2 0-9 MULTI GET y ; APPEND x 0000002, = [$nil :8]\n3 20-29 MULTI GET x ; GET y = [$0000002, $0000001,]", "G2"},
+		{"append", "a stale read", "1 0-9 MULTI APPEND x 0000001, = [:8]\n2 10-19 GET x = $nil\n3 20-29 GET x = $0000001,", "G-single, read skew, against real time"},
+		{"append", "an old and a new world", "1 0-9 GET x = $0000001,\n1 10-19 MULTI APPEND x 0000001, = [:8]", "against real time"},
+		{"append", "half of an unknown one", "1 0-9 MULTI APPEND x 0000001, ; APPEND y 0000002, = unknown\n2 10-19 MULTI GET x ; GET y = [$0000001, $nil]", "G-single"},
+		{"append", "unknown, never seen", "1 0-9 MULTI APPEND x 0000001, ; APPEND y 0000002, = unknown\n2 10-19 MULTI GET x ; GET y = [$nil $nil]", ""},
+		{"append", "lost", "1 0-9 MULTI APPEND x 0000001, = [:8]\n2 10-19 MULTI GET x = [$nil]", "against real time"},
+		{"skew", "one is set", "1 0-9 WATCH p:a p:b = +OK\n1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $nil]", ""},
+		{"skew", "both are set", "1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $2]", "both"},
+		{"skew", "null, and set", "1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = null\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $nil]", "not linearizable"},
 	} {
 		t.Run(x.kind+"/"+x.name, func(t *testing.T) {
 			k, _ := Find(x.kind)
@@ -230,7 +277,7 @@ func TestParse(t *testing.T) {
 func TestJudge(t *testing.T) {
 	for reply, want := range map[string]Outcome{
 		"+OK\r\n": Done, "-ERR no\r\n": Done, "-UNKNOWNOUTCOME x\r\n": Unknown, "-CLUSTERDOWN x\r\n": Refused,
-		"-MISCONF disk\r\n": Refused, "-TRYAGAIN x\r\n": Refused, "$2\r\nUN\r\n": Done,
+		"-MISCONF disk\r\n": Refused, "-EXECABORT x\r\n": Refused, "-CROSSSLOT x\r\n": Refused, "-TRYAGAIN x\r\n": Refused, "$2\r\nUN\r\n": Done,
 	} {
 		if got := Judge([]byte(reply)); got != want {
 			t.Errorf("%s: %v, want %v", strconv.Quote(reply), got, want)
