@@ -6,6 +6,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/partition"
 	"coterie/internal/transport"
+	"coterie/internal/txn"
 )
 
 // received is a message from another node.
@@ -28,6 +29,7 @@ type inbox struct {
 		bytes    int  // of messages
 		closed   bool // the loop has ended: nobody waits for room
 		requests []*partition.Request
+		txns     []*txn.Transaction
 		messages []received
 		events   []func()
 		waiting  bool // the loop sleeps
@@ -64,6 +66,15 @@ func (b *inbox) putRequests(reqs []*partition.Request) {
 	b.mu.Unlock()
 }
 
+// putTransaction hands over a transaction over partitions. What its session
+// put in before comes before it; until it is answered there is nothing after.
+func (b *inbox) putTransaction(t *txn.Transaction) {
+	b.mu.Lock()
+	b.mu.txns = append(b.mu.txns, t)
+	b.signal()
+	b.mu.Unlock()
+}
+
 func (b *inbox) putMessage(m received) {
 	b.mu.Lock()
 	for b.mu.bytes >= inboxBytes && !b.mu.closed {
@@ -86,6 +97,7 @@ func (b *inbox) putEvent(f func()) {
 // batch is what the loop takes out at once.
 type batch struct {
 	requests []*partition.Request
+	txns     []*txn.Transaction // behind all of requests
 	messages []received
 	events   []func()
 }
@@ -94,16 +106,19 @@ type batch struct {
 // is nothing, it says that the loop is going to sleep.
 func (b *inbox) take(last *batch) bool {
 	clear(last.requests)
+	clear(last.txns)
 	clear(last.messages)
 	clear(last.events)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.mu.requests)+len(b.mu.messages)+len(b.mu.events) == 0 {
+	if len(b.mu.requests)+len(b.mu.txns)+len(b.mu.messages)+len(b.mu.events) == 0 {
 		last.requests, last.messages, last.events = last.requests[:0], last.messages[:0], last.events[:0]
+		last.txns = last.txns[:0]
 		b.mu.waiting = true
 		return false
 	}
 	last.requests, b.mu.requests = b.mu.requests, last.requests[:0]
+	last.txns, b.mu.txns = b.mu.txns, last.txns[:0]
 	last.messages, b.mu.messages = b.mu.messages, last.messages[:0]
 	if b.mu.bytes >= inboxBytes {
 		b.room.Broadcast()

@@ -11,6 +11,7 @@ import (
 	"coterie/internal/resp"
 	"coterie/internal/routing"
 	"coterie/internal/transport"
+	"coterie/internal/txn"
 	"coterie/internal/wire"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -77,6 +78,9 @@ func (n *Node) run() {
 		default:
 			n.router.Submit(b.requests)
 		}
+		for _, t := range b.txns {
+			n.begin(t)
+		}
 		wakeAt = n.turn()
 	}
 }
@@ -119,7 +123,9 @@ func (n *Node) turn() (wakeAt base.Stamp) {
 		n.carryOut(out)
 		n.shard.Done()
 		n.carryRouted()
+		n.coordinate()
 		if len(n.routed.Local) == 0 {
+			n.carryRouted() // what the transactions send to others
 			break
 		}
 	}
@@ -168,6 +174,31 @@ func (n *Node) carryOut(out *partition.Output) {
 		} else {
 			n.router.Returned(req)
 		}
+	}
+	for _, r := range out.Recovers {
+		n.coordinator.Recover(r)
+	}
+	for _, s := range out.Settles {
+		n.coordinator.Settle(s)
+	}
+}
+
+// begin takes a session's transaction over partitions.
+func (n *Node) begin(t *txn.Transaction) {
+	if n.failed != nil {
+		t.Status, t.Reply = partition.Done, n.failedReply
+		t.Sink.CompleteTxn(t)
+		n.completed = true
+		return
+	}
+	n.coordinator.Begin(t)
+}
+
+// coordinate lets transactions over partitions go on.
+func (n *Node) coordinate() {
+	for _, t := range n.coordinator.Turn() {
+		n.completed = true
+		t.Sink.CompleteTxn(t)
 	}
 }
 
@@ -444,6 +475,7 @@ func (n *Node) tick() {
 	n.ticks++
 	n.shard.Tick()
 	n.router.Tick()
+	n.coordinator.Tick()
 	n.reconcile()
 	if n.ticks%reportTicks == 0 {
 		n.report()

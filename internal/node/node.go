@@ -40,6 +40,7 @@ import (
 	"coterie/internal/storage/logstore"
 	"coterie/internal/storage/statestore"
 	"coterie/internal/transport"
+	"coterie/internal/txn"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -88,6 +89,7 @@ type Node struct {
 	shard            *shard.Shard
 	router           *routing.Router
 	routed           routing.Output
+	coordinator      *txn.Coordinator
 	localBuf         []*partition.Request
 	spare            []*partition.Request
 	crowded          bool // some peer's replies may be more than its queue should hold
@@ -272,6 +274,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.evaluator = newEvaluator(n, table)
 	n.shard.Limit(int(n.cfg.WriteBackSize), int(n.cfg.MaxInflightBytes))
 	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.tickEvery()), &n.routed)
+	n.coordinator = txn.New(n.router)
 	for _, ls := range n.logs.Replicas() {
 		if isTombstone(&ls) {
 			continue

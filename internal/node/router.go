@@ -13,10 +13,14 @@ import (
 	"coterie/internal/partition"
 	"coterie/internal/redisfront"
 	"coterie/internal/transport"
+	"coterie/internal/txn"
 )
 
 // Submit implements redisfront.Router.
 func (n *Node) Submit(reqs []*partition.Request) { n.inbox.putRequests(reqs) }
+
+// Transact implements redisfront.Router.
+func (n *Node) Transact(t *txn.Transaction) { n.inbox.putTransaction(t) }
 
 // Directory implements redisfront.Router.
 func (n *Node) Directory() *redisfront.Directory { return n.directory.Load() }

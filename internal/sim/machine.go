@@ -11,6 +11,7 @@ import (
 	"coterie/internal/shard"
 	"coterie/internal/storage/logstore"
 	"coterie/internal/storage/state"
+	"coterie/internal/txn"
 )
 
 // machine is what survives a process: disks, name, clock.
@@ -237,6 +238,7 @@ func newProc(m *machine) *proc {
 	m.c.noteClock(m.offset)
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
+	p.txns = txn.New(p.router)
 	return p
 }
 

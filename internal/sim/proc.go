@@ -16,6 +16,7 @@ import (
 	"coterie/internal/routing"
 	"coterie/internal/shard"
 	"coterie/internal/storage/logstore"
+	"coterie/internal/txn"
 	"coterie/internal/wire"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -41,6 +42,7 @@ type proc struct {
 	evaluator evaluator
 	router    *routing.Router
 	routed    routing.Output
+	txns      *txn.Coordinator
 	fences    map[base.NodeID]*routing.Fence
 	planned   bool // a turn is
 	ticks     uint64
@@ -155,7 +157,10 @@ func (p *proc) turn() {
 		if p.carryRouted(); p.dead {
 			return
 		}
-		if len(p.routed.Local) == 0 {
+		if p.coordinate(); len(p.routed.Local) == 0 {
+			if p.carryRouted(); p.dead {
+				return
+			}
 			break
 		}
 	}
@@ -193,6 +198,23 @@ func (p *proc) carryOut(out *partition.Output) {
 		}
 	}
 	p.finish(out.Finished)
+	for _, r := range out.Recovers {
+		p.txns.Recover(r)
+	}
+	for _, s := range out.Settles {
+		p.txns.Settle(s)
+	}
+}
+
+// coordinate lets transactions over partitions go on. New ones begin with
+// txns.Begin.
+func (p *proc) coordinate() {
+	for _, t := range p.txns.Turn() {
+		if t.Status == partition.Unknown {
+			p.c.met(eventUnknown)
+		}
+		t.Sink.CompleteTxn(t)
+	}
 }
 
 // sendAll sends a turn's messages of Raft, unless the process dies over it.
@@ -674,6 +696,7 @@ func (p *proc) tick() {
 	p.stepAside()
 	p.shard.Tick()
 	p.router.Tick()
+	p.txns.Tick()
 	p.reconcile()
 	if p.ticks%reportTicks == 0 {
 		p.report()

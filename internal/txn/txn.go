@@ -123,7 +123,6 @@ type errandKey struct {
 // Coordinator is one node's.
 type Coordinator struct {
 	router   Router
-	open     int                      // transactions not finished
 	owned    map[partition.TxnID]bool // ids under way here, until all are resolved
 	errands  map[errandKey]bool
 	due      []*partition.Request // to be submitted at the next turn
@@ -144,13 +143,12 @@ func New(r Router) *Coordinator {
 // Waiting is how much is not over yet: transactions, what they left to be
 // resolved and forgotten, and what is done for leaders here.
 func (c *Coordinator) Waiting() int {
-	return c.open + len(c.owned) + len(c.errands) + c.nforgets + len(c.finished)
+	return len(c.owned) + len(c.errands) + c.nforgets + len(c.finished)
 }
 
 // Begin takes a new transaction.
 func (c *Coordinator) Begin(t *Transaction) {
 	t.Status, t.Reply = partition.Done, nil
-	c.open++
 	switch {
 	case len(c.owned) >= maxTransactions:
 		c.finish(t, partition.NotRun, []byte(ReplyCrowded))
@@ -187,7 +185,6 @@ func (c *Coordinator) submit() {
 }
 
 func (c *Coordinator) finish(t *Transaction, status partition.Status, reply []byte) {
-	c.open--
 	t.Status, t.Reply = status, reply
 	c.finished = append(c.finished, t)
 }

@@ -192,7 +192,7 @@ func TestCrowded(t *testing.T) {
 			t.Errorf("%d parts: %+v", parts, over)
 		}
 	}
-	if g.c.open != maxTransactions {
-		t.Errorf("%d open", g.c.open)
+	if len(g.c.owned) != maxTransactions {
+		t.Errorf("%d under way", len(g.c.owned))
 	}
 }
