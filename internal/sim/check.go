@@ -21,7 +21,7 @@ const digestEvery = 40
 func (c *cluster) digest(p *proc) {
 	for _, r := range p.shard.Replicas() {
 		s := r.State()
-		if s.Index == p.digested[r.Partition()] || s.Index%digestEvery != 0 && !c.answered() || r.Overlay().Layers() > 0 ||
+		if s.Index == p.digested[r.Partition()] || s.Index%digestEvery != 0 && !c.atRest || r.Overlay().Layers() > 0 ||
 			!r.Initialized() || p.installing[r.Partition()] {
 			continue
 		}

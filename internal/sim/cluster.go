@@ -39,6 +39,7 @@ type cluster struct {
 	links      [][]*link
 	sessions   []*session
 	spans      map[base.PartitionID]base.Span
+	atRest     bool // clients send nothing any more
 	faulty     bool // faults happen
 	active     []fault
 	faultDice  dice // of what follows from faults
@@ -239,6 +240,7 @@ func (c *cluster) play() {
 	for _, s := range c.sessions {
 		s.silent = true
 	}
+	c.atRest = true
 	since := c.now
 	c.run(c.now+calmTicks*tick, c.answered)
 	c.stats.Slowest = c.now - since

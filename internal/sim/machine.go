@@ -236,6 +236,7 @@ func newProc(m *machine) *proc {
 	}
 	m.c.noteClock(m.offset)
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
+	p.due = p.turnDue
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
 	return p
 }

@@ -42,7 +42,8 @@ type proc struct {
 	router    *routing.Router
 	routed    routing.Output
 	fences    map[base.NodeID]*routing.Fence
-	planned   bool // a turn is
+	planned   bool   // a turn is
+	due       func() // turnDue, bound once
 	ticks     uint64
 
 	logQueue   []logWrite
@@ -110,7 +111,7 @@ func (p *proc) now() base.Stamp {
 func (p *proc) wake() {
 	if !p.planned && !p.dead {
 		p.planned = true
-		p.c.after(p.c.between(5*micro, 60*micro), func() { p.turnDue() })
+		p.c.after(p.c.between(5*micro, 60*micro), p.due)
 	}
 }
 
@@ -403,7 +404,7 @@ func appendMessage(b []byte, from base.NodeID, m *partition.Message) []byte {
 const largeAppend = 1 << 10
 
 func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
-	rd, err := wire.ReadRaft(bytes.Clone(msg))
+	rd, err := wire.ReadRaft(msg)
 	for err == nil {
 		var it wire.RaftItem
 		var ok bool
