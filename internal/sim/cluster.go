@@ -29,6 +29,17 @@ const (
 	BugForgottenVote          // term and vote are not durable
 	BugReorderedRequests      // requests overtake each other on a connection
 	BugLostEffect             // a move down skips an operation
+	BugReusedConfirmation     // a confirmation of leadership is used again for seconds
+	BugSelfConfirmedReads     // a leader confirms its leadership by itself
+	BugDroppedWrites          // a write is answered, and its effects are dropped
+	BugForgottenApplied       // a restart does not know what was applied
+	BugLearnerCounted         // a learner's acknowledgement counts as a voter's
+	BugEarlyPromotion         // a learner is promoted before it has caught up
+	BugWipedOldID             // a machine comes back without its disks, under its old id
+	BugResurrected            // a late message brings a removed replica back
+	BugTornIngest             // a snapshot's position is written before its content
+	BugFollowerClock          // replicas decide deadlines by their own clocks
+	BugWallClock              // a leader's own clock is the time, also after a failover
 )
 
 // cluster is one run.

@@ -70,7 +70,8 @@ type proc struct {
 	sentTo map[base.ReplicaID]int // snapshots
 	confs  map[base.PartitionID]partition.Conf
 
-	digested map[base.PartitionID]uint64 // applied index of the last digest
+	confirmed map[base.PartitionID]int64  // when leadership was, for BugReusedConfirmation
+	digested  map[base.PartitionID]uint64 // applied index of the last digest
 }
 
 // logWrite is a turn's appends on their way to the log.
@@ -371,6 +372,7 @@ func (p *proc) undelivered(to base.NodeID, msg []byte) {
 }
 
 func (p *proc) sendRaft(m *partition.Message) {
+	p.sendsPlanted(m)
 	msg := wire.AppendRaft(nil, m.Partition, m.From, m.To, m.Raft)
 	from, in := p.m.id, laneControl
 	if len(msg) > largeAppend {
@@ -414,6 +416,7 @@ func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
 		if r := p.shard.Replica(it.Partition); r == nil || r.ID() != it.To {
 			p.c.met(eventRemovedAnswers)
 		}
+		p.receivesPlanted(&it)
 		p.shard.Step(it.Partition, it.From, it.To, from, it.Msg)
 	}
 	if err != nil {
@@ -597,7 +600,7 @@ func (p *proc) commitMove(m *partition.MoveDown) {
 		}
 		switch op.Kind {
 		case effects.Set:
-			b.Set(op.Key, op.Value)
+			b.Set(op.Key, p.movedPlanted(op.Key, op.Value))
 		case effects.Delete:
 			b.Delete(op.Key)
 		case effects.DeleteRange:

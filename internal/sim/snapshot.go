@@ -312,6 +312,9 @@ func (p *proc) install(a partition.Append) {
 			p.fail(fmt.Errorf("ingest: %w", errPlanned))
 			return
 		}
+		if p.tornPlanted(&a) {
+			return
+		}
 		if err := p.m.states.Ingest(i.imp, partitionBounds(id, old)); err != nil {
 			p.c.violate("n%d p%d: ingest: %v", p.m.id, id, err)
 			return

@@ -287,7 +287,9 @@ func simulate(k Kind, seed uint64, f flaw, ops int) *History {
 			conns[c]++
 		}
 		for range 1 + r.IntN(3) {
-			call(Client{c, conns[c]}, w.Next(Client{c, conns[c]}), false)
+			if cmd := w.Next(Client{c, conns[c]}); len(cmd) > 0 {
+				call(Client{c, conns[c]}, cmd, false)
+			}
 		}
 	}
 	for len(open) > 0 {
