@@ -434,6 +434,12 @@ func (p *proc) peerDown(id base.NodeID) {
 	p.hear(id).up = false
 	p.shard.PeerDown(id)
 	p.router.PeerDown(id)
+	p.loseStreams(id)
+	for _, in := range sortedKeys(p.inStreams) {
+		if x := p.inStreams[in]; x.from == id {
+			p.endIn(x)
+		}
+	}
 }
 
 // writeLog hands appends to the log writer; those that install a snapshot go
