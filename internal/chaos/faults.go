@@ -392,7 +392,7 @@ func (d *driver) diskFull(r *rand.Rand) (string, func() error) {
 		return "", nil
 	}
 	block := make([]byte, 1<<20)
-	for size := int64(fs.Bavail)*fs.Bsize - left; size > 0; size -= int64(len(block)) {
+	for size := int64(fs.Bavail)*int64(fs.Bsize) - left; size > 0; size -= int64(len(block)) {
 		if _, err := f.Write(block[:min(size, int64(len(block)))]); err != nil {
 			break // full
 		}

@@ -213,7 +213,7 @@ func (n *Node) setPeers(peers map[base.NodeID]string) {
 	if err := id.save(n.fs, n.cfg.DataDir); err != nil {
 		n.log.Warn("could not remember the peers' addresses", "err", err)
 	}
-	n.id = id
+	n.id.Peers = peers // only this: others read the rest
 }
 
 // placeReplicas opens the replicas that the catalog wants here, and closes

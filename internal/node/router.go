@@ -109,6 +109,7 @@ func (h *handler) PeerDown(id base.NodeID, why error) {
 		n.hear(id).up = false
 		n.shard.PeerDown(id)
 		n.router.PeerDown(id)
+		n.loseStreams(id)
 		for _, in := range n.inStreams {
 			if in.from == id {
 				n.endIn(in)
@@ -128,6 +129,7 @@ func (h *handler) Undelivered(to base.NodeID, _ transport.Class, msgs [][]byte) 
 			n.undelivered(to, m)
 		}
 		n.router.Lost(to)
+		n.loseStreams(to)
 	})
 	select {
 	case <-done:

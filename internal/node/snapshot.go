@@ -33,7 +33,21 @@ const (
 
 // outStream is a snapshot being sent. Its goroutine waits on acks.
 type outStream struct {
+	node base.NodeID
 	acks chan wire.SnapshotAck
+	lost chan struct{} // closed when a connection with the receiver ended
+	over bool          // lost is closed
+}
+
+// loseStreams ends the streams to a node: a part or an acknowledgement may be
+// lost, and nothing would come any more.
+func (n *Node) loseStreams(to base.NodeID) {
+	for _, out := range n.outStreams {
+		if out.node == to && !out.over {
+			out.over = true
+			close(out.lost)
+		}
+	}
 }
 
 // inStream is a snapshot being received.
@@ -63,7 +77,7 @@ func (n *Node) sendSnapshot(s *partition.SendSnapshot) {
 	}
 	n.streamSeq++
 	id := n.id.Incarnation<<32 | n.streamSeq
-	out := &outStream{acks: make(chan wire.SnapshotAck, 2*snapshotWindow)}
+	out := &outStream{node: send.Node, acks: make(chan wire.SnapshotAck, 2*snapshotWindow), lost: make(chan struct{})}
 	n.outStreams[id] = out
 	bounds := partitionBounds(send.Replica.Partition(), send.Replica.State().Span)
 	n.metrics.snapshotsSent.Add(1)
@@ -102,6 +116,8 @@ func (n *Node) stream(id uint64, s *partition.SendSnapshot, view state.View, bou
 					return errors.New("the receiver gave up")
 				}
 				acked = max(acked, a.Seq+1)
+			case <-out.lost:
+				return errors.New("the connection was lost")
 			case <-time.After(snapshotTimeout):
 				return errors.New("the receiver does not answer")
 			case <-n.quit:

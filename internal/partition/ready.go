@@ -92,7 +92,7 @@ func (r *Replica) handleMessage(m *pb.Message, out *Output) {
 
 func (r *Replica) send(m *pb.Message, out *Output) {
 	to := base.ReplicaID(m.GetTo())
-	node, ok := r.state.Members[to]
+	node, ok := r.nodeOf(to)
 	if !ok {
 		return // a member that was removed
 	}
@@ -101,13 +101,33 @@ func (r *Replica) send(m *pb.Message, out *Output) {
 	})
 }
 
-// LearnSender notes where a message came from while this replica has no
-// members of its own to look it up in: a new member answers the leader that
-// created it.
+// maxSenders bounds the senders that a replica remembers.
+const maxSenders = 64
+
+// LearnSender notes where a message came from. A replica that is behind, or
+// new, is spoken to by members that its own state does not know yet: leaders
+// that bring it up to date, candidates that need its vote. They must get their
+// answers. A replica id never moves to another node.
 func (r *Replica) LearnSender(id base.ReplicaID, node base.NodeID) {
 	if !r.Initialized() {
 		r.state.Members[id] = node
+		return
 	}
+	if r.state.Members[id] == node || r.senders[id] == node {
+		return
+	}
+	if r.senders == nil || len(r.senders) >= maxSenders {
+		r.senders = map[base.ReplicaID]base.NodeID{}
+	}
+	r.senders[id] = node
+}
+
+// nodeOf says on which node a replica lives, as far as it is known here.
+func (r *Replica) nodeOf(id base.ReplicaID) (node base.NodeID, ok bool) {
+	if node, ok = r.state.Members[id]; !ok {
+		node, ok = r.senders[id]
+	}
+	return node, ok
 }
 
 func (r *Replica) handleAppend(m *pb.Message, out *Output) {

@@ -109,6 +109,7 @@ type Replica struct {
 	// confBarrier is the first index that this leadership could propose after
 	// it had applied the last configuration change: see ConfKnown.
 	confBarrier uint64
+	senders     map[base.ReplicaID]base.NodeID // that spoke to this replica, and are no members by its state
 
 	moving     *State        // the state record on its way down
 	moved      State         // the last one that got there

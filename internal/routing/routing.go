@@ -356,9 +356,11 @@ func (r *Router) PeerDown(node base.NodeID) {
 	r.Lost(node)
 }
 
-// PeerUp says that a node is connected again.
+// PeerUp says that a node is connected to this one, for the first time or
+// again. What it answered before found no way here.
 func (r *Router) PeerUp(node base.NodeID) {
 	if !r.down[node] {
+		r.Lost(node)
 		return
 	}
 	delete(r.down, node)

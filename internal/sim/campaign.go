@@ -42,6 +42,7 @@ func (t *Tally) Pace() float64 { return t.Virtual.Seconds() / max(t.Wall.Seconds
 func (c *Campaign) Run(ctx context.Context) *Tally {
 	// Runs are short and leave much behind: collect less often.
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(gcLimit))
 	t := &Tally{First: c.Seed}
 	start := time.Now()
 	for ctx.Err() == nil {
@@ -70,6 +71,7 @@ func (c *Campaign) Run(ctx context.Context) *Tally {
 }
 
 const (
-	gcPercent   = 800
-	maxFailures = 100 // after so many a campaign ends in any case
+	gcPercent   = 2000
+	gcLimit     = 1 << 30 // bytes from which on it is collected more often all the same
+	maxFailures = 100     // after so many a campaign ends in any case
 )

@@ -3,9 +3,11 @@ package sim
 import (
 	"coterie/internal/base"
 	"coterie/internal/partition"
+	"coterie/internal/placement"
 	"coterie/internal/workload"
 
 	"github.com/cespare/xxhash/v2"
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // position is a place in a partition's history.
@@ -21,7 +23,7 @@ const digestEvery = 40
 func (c *cluster) digest(p *proc) {
 	for _, r := range p.shard.Replicas() {
 		s := r.State()
-		if s.Index == p.digested[r.Partition()] || s.Index%digestEvery != 0 && !c.answered() || r.Overlay().Layers() > 0 ||
+		if s.Index == p.digested[r.Partition()] || s.Index%digestEvery != 0 && !c.atRest || r.Overlay().Layers() > 0 ||
 			!r.Initialized() || p.installing[r.Partition()] {
 			continue
 		}
@@ -71,4 +73,29 @@ func (c *cluster) verify() {
 // noteClock learns the offset of a wall clock that a process starts with.
 func (c *cluster) noteClock(offset int64) {
 	c.clockLow, c.clockHigh = min(c.clockLow, offset), max(c.clockHigh, offset)
+}
+
+// grave is a replica that was removed from its machine for good.
+type grave struct {
+	partition base.PartitionID
+	replica   base.ReplicaID
+}
+
+// noteReplica: the id of a removed replica never comes back.
+func (c *cluster) noteReplica(p base.PartitionID, id base.ReplicaID) {
+	if c.graves[grave{p, id}] {
+		c.violate("p%d replica %d was removed, and is back", p, id)
+	}
+}
+
+// checkPromotions: who becomes a voter is live and has caught up.
+func (c *cluster) checkPromotions(r *partition.Replica, ms []placement.Member, changes []*pb.ConfChangeSingle, commit uint64) {
+	for _, change := range changes {
+		for _, m := range ms {
+			if change.GetType() == pb.ConfChangeType_ConfChangeAddNode && uint64(m.Replica) == change.GetNodeId() &&
+				(!m.Live || m.Match+placement.CaughtUpEntries < commit) {
+				c.violate("p%d replica %d becomes a voter, live %v, with %d of %d entries", r.Partition(), m.Replica, m.Live, m.Match, commit)
+			}
+		}
+	}
 }

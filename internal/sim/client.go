@@ -190,12 +190,14 @@ type clients struct {
 	chapters   []*chapter
 	current    []*chapter
 	chapterNow int64
+	graves     map[grave]bool // replicas that were removed
 
 	clockLow, clockHigh int64 // offsets of the nodes' clocks, µs
 }
 
 // employ decides what the clients do.
 func (c *cluster) employ() (err error) {
+	c.graves = map[grave]bool{}
 	c.clientRand, c.table = rand.New(rand.NewPCG(c.opts.Seed, 0xc11e)), commandTable()
 	if c.mix = workload.Draw(c.clientRand); c.opts.Workload != "" {
 		c.mix, err = workload.Parse(c.opts.Workload)

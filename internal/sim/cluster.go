@@ -29,6 +29,17 @@ const (
 	BugForgottenVote          // term and vote are not durable
 	BugReorderedRequests      // requests overtake each other on a connection
 	BugLostEffect             // a move down skips an operation
+	BugReusedConfirmation     // a confirmation of leadership is used again for seconds
+	BugSelfConfirmedReads     // a leader confirms its leadership by itself
+	BugDroppedWrites          // a write is answered, and its effects are dropped
+	BugForgottenApplied       // a restart does not know what was applied
+	BugLearnerCounted         // a learner's acknowledgement counts as a voter's
+	BugEarlyPromotion         // a learner is promoted before it has caught up
+	BugWipedOldID             // a machine comes back without its disks, under its old id
+	BugResurrected            // a late message brings a removed replica back
+	BugTornIngest             // a snapshot's position is written before its content
+	BugFollowerClock          // replicas decide deadlines by their own clocks
+	BugWallClock              // a leader's own clock is the time, also after a failover
 )
 
 // cluster is one run.
@@ -39,6 +50,7 @@ type cluster struct {
 	links      [][]*link
 	sessions   []*session
 	spans      map[base.PartitionID]base.Span
+	atRest     bool // clients send nothing any more
 	faulty     bool // faults happen
 	active     []fault
 	faultDice  dice // of what follows from faults
@@ -239,6 +251,7 @@ func (c *cluster) play() {
 	for _, s := range c.sessions {
 		s.silent = true
 	}
+	c.atRest = true
 	since := c.now
 	c.run(c.now+calmTicks*tick, c.answered)
 	c.stats.Slowest = c.now - since

@@ -240,16 +240,10 @@ func (d *logDisk) state(p base.PartitionID) (logstore.State, bool) {
 	}, true
 }
 
-// copyUpdate makes an update independent of the memory that raft goes on to
-// use.
+// copyUpdate makes an update independent of the slices that raft goes on to
+// use. Entries themselves never change.
 func copyUpdate(u logstore.Update) logstore.Update {
-	ents := make([]*pb.Entry, len(u.Entries))
-	for i, e := range u.Entries {
-		ents[i] = &pb.Entry{
-			Index: new(e.GetIndex()), Term: new(e.GetTerm()), Type: e.GetType().Enum(), Data: slices.Clone(e.Data),
-		}
-	}
-	u.Entries = ents
+	u.Entries = slices.Clone(u.Entries)
 	return u
 }
 
@@ -286,5 +280,5 @@ func (r logReader) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 			break
 		}
 	}
-	return copyUpdate(logstore.Update{Entries: ents}).Entries, nil
+	return slices.Clone(ents), nil
 }

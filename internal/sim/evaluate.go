@@ -16,7 +16,7 @@ import (
 
 // evaluator runs the real commands, and the sweep of expired keys.
 type evaluator struct {
-	c     *cluster
+	m     *machine
 	real  *command.Evaluator
 	sweep map[base.PartitionID]uint16 // slot to go on at
 }
@@ -37,9 +37,9 @@ func commandTable() *command.Table {
 }
 
 // newEvaluator makes one process's evaluator.
-func (c *cluster) newEvaluator() evaluator {
+func (m *machine) newEvaluator() evaluator {
 	return evaluator{
-		c: c, real: command.NewEvaluator(c.table, keyspace.Limits{MaxString: maxString}),
+		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}),
 		sweep: map[base.PartitionID]uint16{},
 	}
 }
@@ -56,7 +56,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		return append(append(reply, '+'), b...)
 	}
 	reply, _ = e.real.Evaluate(command.Call{
-		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
 	}, reply)
 	return reply
 }

@@ -66,6 +66,7 @@ func (m *machine) start() {
 	p := newProc(m)
 	m.proc = p
 	c.trace("n%d starts, incarnation %d", m.id, m.incarnation)
+	m.wipedPlanted()
 	p.guard(p.open)
 	if p.dead {
 		return
@@ -179,6 +180,7 @@ func (p *proc) openReplica(ls logstore.State) (*partition.Replica, error) {
 		c.violate("n%d p%d: state stands at %d, the log begins after %d", m.id, ls.Partition, rec.State.Index, ls.Mark.Index)
 		return nil, nil
 	}
+	p.openedPlanted(&rec)
 	if c.opts.Bug != BugNoReconcile {
 		if up := partition.Reconcile(&rec.State, &rec.Log, m.logs.reader(ls.Partition).Term); up != nil {
 			c.trace("n%d p%d: the log starts anew at %d", m.id, ls.Partition, rec.State.Index)
@@ -205,6 +207,7 @@ func (p *proc) base() state.Reader {
 }
 
 func (p *proc) newReplica(rec partition.Recovered) *partition.Replica {
+	p.c.noteReplica(rec.Log.Partition, rec.Log.Replica)
 	r, err := partition.New(partition.Config{
 		Partition: rec.Log.Partition, Replica: rec.Log.Replica, Node: p.m.id,
 		Log: faultyLog{p.m.logs.reader(rec.Log.Partition), p}, Base: p.base(), Evaluator: p.evaluator,
@@ -232,11 +235,12 @@ func newProc(m *machine) *proc {
 		creating: map[base.PartitionID]base.ReplicaID{}, imports: map[uint64]*pendingImport{},
 		sentTo: map[base.ReplicaID]int{}, confs: map[base.PartitionID]partition.Conf{},
 		outStreams: map[uint64]*outStream{}, inStreams: map[uint64]*inStream{},
-		evaluator: m.c.newEvaluator(),
-		digested:  map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
+		evaluator: m.newEvaluator(), confirmed: map[base.PartitionID]int64{},
+		digested: map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
 	}
 	m.c.noteClock(m.offset)
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
+	p.due = p.turnDue
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
 	p.txns = txn.New(p.router)
 	return p

@@ -232,6 +232,7 @@ func (p *proc) removeReplica(r *partition.Replica) {
 		Partition: id, Replica: replica, Reset: &logstore.Mark{}, HardState: &logstore.HardState{Vote: tombstoneVote},
 	}
 	p.enqueueLog(logWrite{updates: []logstore.Update{up}, done: func() {
+		p.c.graves[grave{id, replica}] = true
 		if p.point(pointTombstone) {
 			return
 		}
@@ -271,7 +272,8 @@ func (p *proc) reconcile() {
 			continue
 		}
 		commit, _ := r.Positions()
-		step, settled := placement.Next(want, members(r), r.State().Conf.Joint(), commit, p.m.id, p.alive)
+		ms := members(r)
+		step, settled := placement.Next(want, p.membersPlanted(slices.Clone(ms), commit), r.State().Conf.Joint(), commit, p.m.id, p.alive)
 		switch {
 		case step.Transfer != 0:
 			if r.Transfer(step.Transfer) {
@@ -281,6 +283,7 @@ func (p *proc) reconcile() {
 			}
 			p.shard.Touch(r)
 		case len(step.Changes) > 0:
+			p.c.checkPromotions(r, ms, step.Changes, commit)
 			if r.ProposeConf(step.Changes, step.Joint, step.Joined) {
 				p.c.trace("n%d p%d changes %d members, joint %v", p.m.id, id, len(step.Changes), step.Joint)
 				p.c.stats.ConfChanges++

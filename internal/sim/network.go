@@ -170,7 +170,10 @@ func (c *cluster) drop(l *link) {
 		}
 	}
 	to := l.to.id
-	p.do(func() { p.router.Lost(to) })
+	p.do(func() {
+		p.router.Lost(to)
+		p.loseStreams(to)
+	})
 	p.do(func() { c.dial(l) })
 }
 

@@ -44,7 +44,8 @@ type proc struct {
 	routed    routing.Output
 	txns      *txn.Coordinator
 	fences    map[base.NodeID]*routing.Fence
-	planned   bool // a turn is
+	planned   bool   // a turn is
+	due       func() // turnDue, bound once
 	ticks     uint64
 
 	logQueue   []logWrite
@@ -71,7 +72,8 @@ type proc struct {
 	sentTo map[base.ReplicaID]int // snapshots
 	confs  map[base.PartitionID]partition.Conf
 
-	digested map[base.PartitionID]uint64 // applied index of the last digest
+	confirmed map[base.PartitionID]int64  // when leadership was, for BugReusedConfirmation
+	digested  map[base.PartitionID]uint64 // applied index of the last digest
 }
 
 // logWrite is a turn's appends on their way to the log.
@@ -112,7 +114,7 @@ func (p *proc) now() base.Stamp {
 func (p *proc) wake() {
 	if !p.planned && !p.dead {
 		p.planned = true
-		p.c.after(p.c.between(5*micro, 60*micro), func() { p.turnDue() })
+		p.c.after(p.c.between(5*micro, 60*micro), p.due)
 	}
 }
 
@@ -392,6 +394,7 @@ func (p *proc) undelivered(to base.NodeID, msg []byte) {
 }
 
 func (p *proc) sendRaft(m *partition.Message) {
+	p.sendsPlanted(m)
 	msg := wire.AppendRaft(nil, m.Partition, m.From, m.To, m.Raft)
 	from, in := p.m.id, laneControl
 	if len(msg) > largeAppend {
@@ -425,7 +428,7 @@ func appendMessage(b []byte, from base.NodeID, m *partition.Message) []byte {
 const largeAppend = 1 << 10
 
 func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
-	rd, err := wire.ReadRaft(bytes.Clone(msg))
+	rd, err := wire.ReadRaft(msg)
 	for err == nil {
 		var it wire.RaftItem
 		var ok bool
@@ -435,6 +438,7 @@ func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
 		if r := p.shard.Replica(it.Partition); r == nil || r.ID() != it.To {
 			p.c.met(eventRemovedAnswers)
 		}
+		p.receivesPlanted(&it)
 		p.shard.Step(it.Partition, it.From, it.To, from, it.Msg)
 	}
 	if err != nil {
@@ -452,6 +456,12 @@ func (p *proc) peerDown(id base.NodeID) {
 	p.hear(id).up = false
 	p.shard.PeerDown(id)
 	p.router.PeerDown(id)
+	p.loseStreams(id)
+	for _, in := range sortedKeys(p.inStreams) {
+		if x := p.inStreams[in]; x.from == id {
+			p.endIn(x)
+		}
+	}
 }
 
 // writeLog hands appends to the log writer; those that install a snapshot go
@@ -618,7 +628,7 @@ func (p *proc) commitMove(m *partition.MoveDown) {
 		}
 		switch op.Kind {
 		case effects.Set:
-			b.Set(op.Key, op.Value)
+			b.Set(op.Key, p.movedPlanted(op.Key, op.Value))
 		case effects.Delete:
 			b.Delete(op.Key)
 		case effects.DeleteRange:

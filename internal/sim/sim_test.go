@@ -16,7 +16,7 @@ var (
 
 // Seeds of an ordinary test run: about a minute of one core.
 const (
-	budget     = 400
+	budget     = 300
 	budgetRace = 25
 	budgetReal = 40 // on the real stores
 )

@@ -153,6 +153,16 @@ func (p *proc) endOut(out *outStream, ok bool) {
 	p.after(1, func() { p.shard.SnapshotSent(out.replica, out.to, ok) })
 }
 
+// loseStreams ends the streams to a node, as in package node.
+func (p *proc) loseStreams(to base.NodeID) {
+	for _, id := range sortedKeys(p.outStreams) {
+		if out := p.outStreams[id]; out.node == to {
+			p.c.met(eventSnapBroken)
+			p.endOut(out, false)
+		}
+	}
+}
+
 func (p *proc) ack(to base.NodeID, stream uint64, seq uint32, status uint8) {
 	msg := wire.AppendSnapshotAck(nil, wire.SnapshotAck{Stream: stream, Seq: seq, Status: status})
 	p.c.scatter(p, to, laneControl, func(q *proc) { q.receiveAck(msg) })
@@ -310,6 +320,9 @@ func (p *proc) install(a partition.Append) {
 		}
 		if p.m.disk.noSpace || p.m.disk.failSync {
 			p.fail(fmt.Errorf("ingest: %w", errPlanned))
+			return
+		}
+		if p.tornPlanted(&a) {
 			return
 		}
 		if err := p.m.states.Ingest(i.imp, partitionBounds(id, old)); err != nil {

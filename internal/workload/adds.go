@@ -29,9 +29,15 @@ func (w *adds) set(i int) string  { return fmt.Sprintf("%s:s%d", w.cfg.Prefix, i
 func (w *adds) list(i int) string { return fmt.Sprintf("%s:l%d", w.cfg.Prefix, i) }
 
 // Next implements Workload.
-func (w *adds) Next(Client) Command {
-	w.next++
+func (w *adds) Next(c Client) Command {
 	i := w.cfg.Rand.IntN(w.cfg.Keys)
+	if c.reads() {
+		if w.cfg.Rand.IntN(2) == 0 {
+			return Command{"HLEN", w.set(i)}
+		}
+		return Command{"STRLEN", w.list(i)}
+	}
+	w.next++
 	word := fmt.Sprintf("%0*d,", wordSize-1, w.next)
 	switch n := w.cfg.Rand.IntN(100); {
 	case n < 35:

@@ -28,7 +28,12 @@ func (w *expiry) Next(c Client) Command {
 	v := strconv.Itoa(w.value)
 	ttl := strconv.Itoa(30 + r.IntN(40)*r.IntN(40)) // ms
 	n := r.IntN(100)
-	if !w.known[k] {
+	if c.reads() {
+		if len(w.keys) == 0 {
+			return nil
+		}
+		n = 22 + r.IntN(78)
+	} else if !w.known[k] {
 		w.known[k] = true
 		w.keys = append(w.keys, k)
 		n = 0

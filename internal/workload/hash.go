@@ -22,7 +22,10 @@ const hashFields = 5
 func (w *hash) key(i int) string { return fmt.Sprintf("%s:h%d", w.cfg.Prefix, i) }
 
 // Next implements Workload.
-func (w *hash) Next(Client) Command {
+func (w *hash) Next(c Client) Command {
+	if c.reads() {
+		return Command{"HGETALL", w.key(w.cfg.Rand.IntN(w.cfg.Keys))}
+	}
 	w.value++
 	k, v := w.key(w.cfg.Rand.IntN(w.cfg.Keys)), strconv.Itoa(w.value)
 	field := func() string { return "f" + strconv.Itoa(w.cfg.Rand.IntN(hashFields)) }

@@ -11,7 +11,7 @@ import (
 
 // searchLimit bounds the search for one key's order, ns of real time. A search
 // that needs longer is counted as inconclusive, not as right.
-const searchLimit = 30_000_000_000
+const searchLimit = 5_000_000_000
 
 // keyModel is one key for porcupine. Inputs are commands, outputs are
 // canonical replies; an unknown outcome fits any.

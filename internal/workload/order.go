@@ -20,6 +20,9 @@ func newOrder(cfg Config) Workload { return &order{cfg: cfg, sent: map[string]in
 
 // Next implements Workload.
 func (w *order) Next(c Client) Command {
+	if c.reads() {
+		return nil
+	}
 	k := fmt.Sprintf("%s:o%d.%d.%d", w.cfg.Prefix, c.ID, c.Conn, w.cfg.Rand.IntN(w.cfg.Keys))
 	if w.sent[k] == 0 {
 		w.keys = append(w.keys, k)

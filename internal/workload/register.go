@@ -20,7 +20,13 @@ func (w *register) number(i int) string { return fmt.Sprintf("%s:n%d", w.cfg.Pre
 func (w *register) text(i int) string   { return fmt.Sprintf("%s:t%d", w.cfg.Prefix, i) }
 
 // Next implements Workload.
-func (w *register) Next(Client) Command {
+func (w *register) Next(c Client) Command {
+	if i := w.cfg.Rand.IntN(w.cfg.Keys); c.reads() {
+		if w.cfg.Rand.IntN(3) == 0 {
+			return Command{"GET", w.text(i)}
+		}
+		return Command{"GET", w.number(i)}
+	}
 	w.value++
 	v, i := strconv.Itoa(w.value), w.cfg.Rand.IntN(w.cfg.Keys)
 	if w.cfg.Rand.IntN(3) == 0 {

@@ -36,7 +36,9 @@ func (w *scan) Next(c Client) Command {
 		w.cursors[c.ID] = at
 	}
 	switch n := w.cfg.Rand.IntN(100); {
-	case n < 40 && !at.busy:
+	case c.reads() && at.busy:
+		return nil
+	case (n < 40 || c.reads()) && !at.busy:
 		at.busy = true
 		return w.page(at)
 	case n < 75:

@@ -45,6 +45,10 @@ type Client struct {
 	ID, Conn int
 }
 
+// reads says whether the client only reads: one in three does. Where no write
+// is under way, reads are all that shows a leader which is none any more.
+func (c Client) reads() bool { return c.ID%3 == 2 }
+
 // Config makes a workload for one chapter.
 type Config struct {
 	Prefix string // of all its keys

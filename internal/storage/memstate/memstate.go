@@ -230,7 +230,7 @@ func (b *batch) apply(root *node) *node {
 		case opSet:
 			root = set(root, o.key, o.value)
 		case opDelete:
-			root = replace(root, o.key, append(bytes.Clone(o.key), 0), nil)
+			root = remove(root, o.key)
 		case opDeleteRange:
 			root = replace(root, o.key, o.value, nil)
 		}

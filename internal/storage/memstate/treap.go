@@ -81,8 +81,40 @@ func replace(n *node, lower, upper []byte, content *node) *node {
 	return join(join(below, content), above)
 }
 
-func set(n *node, key, value []byte) *node {
-	return replace(n, key, append(bytes.Clone(key), 0), newNode(key, value))
+func set(n *node, key, value []byte) *node { return insert(n, newNode(key, value)) }
+
+// insert is n with x in the place of a node of its key, or as a new one. x is
+// of no version yet.
+func insert(n, x *node) *node {
+	switch {
+	case n == nil:
+		return x
+	case x.priority > n.priority: // so its key is nowhere below
+		x.left, x.right = split(n, x.key)
+		return x
+	}
+	switch c := bytes.Compare(x.key, n.key); {
+	case c < 0:
+		return n.with(insert(n.left, x), n.right)
+	case c > 0:
+		return n.with(n.left, insert(n.right, x))
+	}
+	x.left, x.right = n.left, n.right
+	return x
+}
+
+// remove is n without a key.
+func remove(n *node, key []byte) *node {
+	if n == nil {
+		return nil
+	}
+	switch c := bytes.Compare(key, n.key); {
+	case c < 0:
+		return n.with(remove(n.left, key), n.right)
+	case c > 0:
+		return n.with(n.left, remove(n.right, key))
+	}
+	return join(n.left, n.right)
 }
 
 // walk is a place in the order of a version's keys.
