@@ -59,6 +59,9 @@ func (c *cluster) verify() {
 			c.violate("n%d still has %d requests under way", p.id, p.proc.router.Waiting())
 		}
 	}
+	if left := c.leftovers(); left != "" {
+		c.violate("at rest %s", left)
+	}
 	// Clocks differ by their offsets, and by what they drift in a run.
 	slack := c.clockHigh - c.clockLow + c.now/40
 	for _, ch := range c.chapters {

@@ -23,6 +23,7 @@ type op struct {
 	parts []*part
 	open  int // parts that are not completed
 	merge func([]*part) []byte
+	txn   *spanning // instead of parts
 }
 
 // part is one request of an op.
@@ -78,23 +79,38 @@ func (s *session) think() {
 // burst sends as many commands as the pipeline has room for, in one piece.
 func (s *session) burst() {
 	var reqs []*partition.Request
-	for len(s.open) < s.depth {
+	var last *op
+	for len(s.open) < s.depth && !s.spans() {
 		ch := s.c.chapter()
 		cmd := ch.workload.Next(workload.Client{ID: s.id, Conn: s.conn})
 		if len(cmd) == 0 {
 			break
 		}
-		o := s.call(ch, cmd)
-		reqs = append(reqs, o.requests()...)
+		last = s.call(ch, cmd)
+		reqs = append(reqs, last.requests()...)
 		if s.c.chance(0.3) {
 			break
 		}
 	}
 	p := s.proc
-	if len(reqs) > 0 {
-		s.c.after(s.c.between(20*micro, 300*micro), func() { p.do(func() { p.router.Submit(reqs) }) })
+	if last != nil {
+		s.c.after(s.c.between(20*micro, 300*micro), func() { p.do(func() { last.submit(p, reqs) }) })
 	}
 	s.think()
+}
+
+// submit hands requests to a process, and the last command with them if it is
+// a transaction over partitions.
+func (o *op) submit(p *proc, reqs []*partition.Request) {
+	if p.router.Submit(reqs); o.txn != nil {
+		p.txns.Begin(&o.txn.Transaction)
+	}
+}
+
+// spans says whether a transaction over several partitions is under way:
+// nothing is sent behind it.
+func (s *session) spans() bool {
+	return slices.ContainsFunc(s.open, func(o *op) bool { return o.txn != nil })
 }
 
 // call begins an op and writes it into its chapter's history.
@@ -128,6 +144,12 @@ func (p *part) Complete(req *partition.Request) {
 	if status == partition.Done {
 		reply = o.merge(o.parts)
 	}
+	o.completed(status, reply)
+}
+
+// completed sends the reply on its way to the client.
+func (o *op) completed(status partition.Status, reply []byte) {
+	c := o.s.c
 	c.trace("s%d.%d %v: %d %q", o.ID, o.Conn, o.Command, status, reply)
 	c.after(c.between(20*micro, 300*micro), func() { o.returned(status, reply) })
 }
@@ -221,6 +243,7 @@ func (c *cluster) divide(v *catalog.View) {
 // chapter is one workload at work for a while.
 type chapter struct {
 	c        *cluster
+	number   int
 	kind     workload.Kind
 	workload workload.Workload
 	history  []*workload.Op
@@ -233,8 +256,8 @@ func (c *cluster) chapter() *chapter {
 	if n := c.now / c.opts.Chapter; n != c.chapterNow || len(c.current) == 0 {
 		c.chapterNow, c.current = n, nil
 		for _, k := range c.mix {
-			c.current = append(c.current, &chapter{c: c, kind: k, workload: k.New(workload.Config{
-				Prefix: fmt.Sprintf("%s:%d", k.Name, n), Keys: c.opts.Keys, Rand: c.clientRand,
+			c.current = append(c.current, &chapter{c: c, number: len(c.chapters) + len(c.current), kind: k, workload: k.New(workload.Config{
+				Prefix: fmt.Sprintf("%s:%d", k.Name, n), Keys: c.opts.Keys, Rand: c.clientRand, Spread: c.clientRand.IntN(3) > 0,
 			})})
 		}
 		c.chapters = append(c.chapters, c.current...)
@@ -273,7 +296,7 @@ func (ch *chapter) readOn() {
 		p := alive[c.rand.IntN(len(alive))].proc
 		c.after(int64(i)*200*micro, func() {
 			o.Call = c.now
-			p.do(func() { p.router.Submit(o.requests()) })
+			p.do(func() { o.submit(p, o.requests()) })
 		})
 	}
 }

@@ -19,6 +19,22 @@ type evaluator struct {
 	m     *machine
 	real  *command.Evaluator
 	sweep map[base.PartitionID]uint16 // slot to go on at
+	watch map[base.PartitionID]*watching
+}
+
+// watching is what clients watch in a partition, under one leadership.
+type watching struct {
+	command.Watches
+	term uint64
+}
+
+func (e evaluator) watches(txn *partition.Txn) *command.Watches {
+	w := e.watch[txn.Partition()]
+	if w == nil || w.term != txn.Term() {
+		w = &watching{term: txn.Term()}
+		e.watch[txn.Partition()] = w
+	}
+	return &w.Watches
 }
 
 // Limits of the simulated nodes.
@@ -40,7 +56,7 @@ func commandTable() *command.Table {
 func (m *machine) newEvaluator() evaluator {
 	return evaluator{
 		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}),
-		sweep: map[base.PartitionID]uint16{},
+		sweep: map[base.PartitionID]uint16{}, watch: map[base.PartitionID]*watching{},
 	}
 }
 
@@ -55,9 +71,13 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		}
 		return append(append(reply, '+'), b...)
 	}
-	reply, _ = e.real.Evaluate(command.Call{
+	reply, flushed := e.real.Evaluate(command.Call{
 		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
 	}, reply)
+	if flushed {
+		e.watches(txn).TouchAll()
+	}
 	return reply
 }
 
@@ -78,6 +98,9 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 	}
 	p := keyspace.SweepExpired(txn, span, at, sweepBudget)
 	e.sweep[id] = p.Next
+	if p.Removed > 0 {
+		e.watches(txn).TouchAll()
+	}
 	return p.Removed > 0
 }
 
@@ -85,6 +108,15 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 // to every partition.
 func (o *op) requests() []*partition.Request {
 	c := o.s.c
+	o.merge = func(ps []*part) []byte { return ps[0].reply }
+	switch o.Command[0] {
+	case "MULTI":
+		o.transact()
+		return o.sent()
+	case "WATCH":
+		o.watch()
+		return o.sent()
+	}
 	args := make([][]byte, len(o.Command))
 	for i, a := range o.Command {
 		args[i] = []byte(a)
@@ -100,7 +132,6 @@ func (o *op) requests() []*partition.Request {
 	if spec.Fan >= command.FanAllSum {
 		flags |= partition.Whole
 	}
-	o.merge = func(ps []*part) []byte { return ps[0].reply }
 	switch spec.Fan {
 	case command.FanAllSum:
 		for _, id := range c.order {
@@ -114,6 +145,11 @@ func (o *op) requests() []*partition.Request {
 		i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
 		o.add(c.order[i], slot, flags, args)
 	}
+	return o.sent()
+}
+
+// sent are the requests of the parts.
+func (o *op) sent() []*partition.Request {
 	reqs := make([]*partition.Request, len(o.parts))
 	for i, p := range o.parts {
 		reqs[i] = &p.req
@@ -124,7 +160,7 @@ func (o *op) requests() []*partition.Request {
 func (o *op) add(id base.PartitionID, slot base.Slot, flags partition.RequestFlags, args [][]byte) {
 	p := &part{o: o}
 	p.req = partition.Request{
-		Partition: id, Slot: slot, DB: uint8(o.of.kind.DB), Proto: 2, Flags: flags, Args: args, Sink: p,
+		Partition: id, Slot: slot, DB: uint8(o.of.kind.DB), Proto: 2, Flags: flags, Args: args, Sink: p, Session: o.session(),
 	}
 	o.parts = append(o.parts, p)
 	o.open++

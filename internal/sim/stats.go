@@ -38,6 +38,7 @@ type Stats struct {
 	NotRun       int   `json:"not_run"`      // refused for certain
 	Unknown      int   `json:"unknown"`      // the node did not know what became of them
 	Cut          int   `json:"cut"`          // under way when the client's node died
+	Spanning     int   `json:"spanning"`     // committed transactions over several partitions
 	Kills        int   `json:"kills"`        // ends of a process, for whatever reason
 	Moves        int   `json:"moves"`        // of state into the state store
 	Truncations  int   `json:"truncations"`  // of logs
@@ -66,6 +67,7 @@ func (s *Stats) Add(o *Stats) {
 	s.NotRun += o.NotRun
 	s.Unknown += o.Unknown
 	s.Cut += o.Cut
+	s.Spanning += o.Spanning
 	s.Kills += o.Kills
 	s.Moves += o.Moves
 	s.Truncations += o.Truncations

@@ -1,0 +1,168 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/partition"
+	"coterie/internal/resp"
+	"coterie/internal/txn"
+	"coterie/internal/workload"
+)
+
+// group is what a transaction, or WATCH, asks of one partition.
+type group struct {
+	partition base.PartitionID
+	slot      base.Slot
+	watched   [][]byte
+	commands  []command.Grouped
+	places    []int // of the commands in the transaction
+}
+
+// groups divides keys and commands by partition, rising by its id.
+func (o *op) groups(watched []string, cmds []workload.Command) (all []*group) {
+	c := o.s.c
+	at := func(key string) *group {
+		slot := base.KeySlot([]byte(key))
+		i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
+		id := c.order[i]
+		for _, g := range all {
+			if g.partition == id {
+				return g
+			}
+		}
+		all = append(all, &group{partition: id, slot: slot})
+		return all[len(all)-1]
+	}
+	db := uint8(o.of.kind.DB)
+	for _, k := range watched {
+		g := at(k)
+		g.watched = append(g.watched, command.WatchedKey(db, []byte(k)))
+	}
+	for i, x := range cmds {
+		g := at(x.Key())
+		one := command.Grouped{DB: db}
+		for _, a := range x {
+			one.Args = append(one.Args, []byte(a))
+		}
+		g.commands, g.places = append(g.commands, one), append(g.places, i)
+	}
+	slices.SortFunc(all, func(a, b *group) int { return int(a.partition) - int(b.partition) })
+	return all
+}
+
+// session is what requests name their connection by; the last reads have none.
+func (o *op) session() uint64 {
+	if o.Final {
+		return 0
+	}
+	return uint64(o.ID+1)<<20 | uint64(o.Conn)
+}
+
+// watcher is the connection as the evaluators of groups know it: each chapter
+// has one for itself, so that transactions of others do not end its watching.
+func (o *op) watcher() uint64 { return o.session()<<20 | uint64(o.of.number) }
+
+// watch is a request to each partition that has one of the keys.
+func (o *op) watch() {
+	for _, g := range o.groups(o.Command[1:], nil) {
+		o.add(g.partition, g.slot, partition.Group, command.WatchGroup(o.watcher(), g.watched...))
+	}
+}
+
+// transact is one request if all is in one partition; else the gateway's
+// coordinator is asked.
+func (o *op) transact() {
+	watched, cmds, _ := o.Command.Txn()
+	groups := o.groups(watched, cmds)
+	if len(groups) == 1 {
+		g := groups[0]
+		o.add(g.partition, g.slot, partition.Write|partition.Group, command.ExecGroup(o.watcher(), g.watched, g.commands))
+		return
+	}
+	o.txn = &spanning{o: o, groups: groups, commands: len(cmds)}
+	t := &o.txn.Transaction
+	t.Session, t.Proto, t.DB, t.Once, t.Sink = o.session(), 2, uint8(o.of.kind.DB), len(watched) > 0, o.txn
+	for _, g := range groups {
+		t.Parts = append(t.Parts, txn.Part{
+			Partition: g.partition, Slot: g.slot, Args: command.ExecGroup(o.watcher(), g.watched, g.commands),
+		})
+	}
+}
+
+// spanning is a transaction over several partitions.
+type spanning struct {
+	txn.Transaction
+	o        *op
+	groups   []*group
+	commands int
+	done     bool
+}
+
+// CompleteTxn implements txn.Sink.
+func (x *spanning) CompleteTxn(t *txn.Transaction) {
+	c := x.o.s.c
+	if x.done {
+		c.violate("completed twice: %v", x.o.Command)
+		return
+	}
+	x.done = true
+	reply := append([]byte(nil), t.Reply...)
+	if t.Committed() {
+		c.stats.Spanning++
+		reply = x.merge()
+	}
+	x.o.completed(t.Status, reply)
+}
+
+// merge puts the partitions' replies in the order of the commands.
+func (x *spanning) merge() []byte {
+	replies := make([][]byte, x.commands)
+	for i, g := range x.groups {
+		b := x.Parts[i].Reply
+		v, n, err := resp.ParseReply(b)
+		if err != nil || n != len(b) || v.Kind != '*' || len(v.Elems) != len(g.places) {
+			x.o.s.c.violate("p%d answers a transaction's %d commands with %q", g.partition, len(g.places), b)
+			return b
+		}
+		for at := range b { // behind the head
+			if b[at] == '\n' {
+				b = b[at+1:]
+				break
+			}
+		}
+		for _, place := range g.places {
+			n, _ := resp.SkipReply(b)
+			replies[place], b = b[:n], b[n:]
+		}
+	}
+	w := resp.Writer{Proto: 2}
+	w.Array(x.commands)
+	for _, r := range replies {
+		w.Raw(r)
+	}
+	return w.Buf
+}
+
+// atRest says whether nothing is left of any transaction over partitions.
+func (c *cluster) atRest() bool { return c.leftovers() == "" }
+
+// leftovers names something that is.
+func (c *cluster) leftovers() string {
+	for _, m := range c.machines {
+		if m.proc == nil {
+			continue
+		}
+		if n := m.proc.txns.Waiting(); n > 0 {
+			return fmt.Sprintf("n%d still coordinates %d transactions", m.id, n)
+		}
+		for _, r := range m.proc.shard.Replicas() {
+			if n := r.TxnsAtRest(); n > 0 && r.Ready() {
+				return fmt.Sprintf("p%d, led by n%d, keeps %d intents and verdicts", r.Partition(), m.id, n)
+			}
+		}
+	}
+	return ""
+}
