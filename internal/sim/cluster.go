@@ -260,7 +260,7 @@ func (c *cluster) play() {
 	c.run(c.now+calmTicks*tick, c.answered)
 	c.unanswered()
 	c.run(c.now+2*second, never) // replicas catch up
-	c.run(c.now+calmTicks*tick, func() bool { return c.idle() && c.atRest() })
+	c.run(c.now+calmTicks*tick, func() bool { return c.idle() && c.nothingLeft() })
 }
 
 // answered says whether nothing is under way.

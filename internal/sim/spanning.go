@@ -146,8 +146,8 @@ func (x *spanning) merge() []byte {
 	return w.Buf
 }
 
-// atRest says whether nothing is left of any transaction over partitions.
-func (c *cluster) atRest() bool { return c.leftovers() == "" }
+// nothingLeft says whether nothing is left of any transaction over partitions.
+func (c *cluster) nothingLeft() bool { return c.leftovers() == "" }
 
 // leftovers names something that is.
 func (c *cluster) leftovers() string {
