@@ -1,7 +1,9 @@
 package redisfront
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -17,6 +19,7 @@ import (
 	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/keyspacetest"
 	"coterie/internal/partition"
+	"coterie/internal/txn"
 )
 
 // fakeMode says when a fakeRouter completes requests.
@@ -37,6 +40,7 @@ type fakeRouter struct {
 	parts     map[base.PartitionID]*fakePartition
 	gen       atomic.Uint32
 	delivered atomic.Uint64
+	underWay  atomic.Int64
 	stall     chan struct{} // if set, the loop waits for it
 
 	mu    sync.Mutex
@@ -104,6 +108,7 @@ func (r *fakeRouter) NextGeneration(context.Context) (uint32, error) {
 }
 
 func (r *fakeRouter) Submit(reqs []*partition.Request) {
+	r.underWay.Add(int64(len(reqs)))
 	switch r.mode {
 	case fakeSync:
 		for _, q := range reqs {
@@ -173,6 +178,51 @@ func (r *fakeRouter) slow(p *fakePartition) {
 	}
 }
 
+// Transact runs all parts of a transaction at one instant.
+func (r *fakeRouter) Transact(t *txn.Transaction) {
+	r.done.Add(1)
+	go func() {
+		defer r.done.Done()
+		for r.underWay.Load() > 0 { // what was submitted before comes before
+			select {
+			case <-r.stop:
+				return
+			case <-time.After(10 * time.Microsecond):
+			}
+		}
+		r.transact(t)
+		t.Sink.CompleteTxn(t)
+		r.front.Flush()
+	}()
+}
+
+func (r *fakeRouter) transact(t *txn.Transaction) {
+	for _, part := range t.Parts { // rising: nobody waits in a circle
+		p := r.parts[part.Partition]
+		p.mu.Lock()
+		defer p.mu.Unlock()
+	}
+	run := func(i int, args [][]byte) []byte {
+		p := r.parts[t.Parts[i].Partition]
+		reply, _ := p.eval.Evaluate(command.Call{
+			Txn: p.txn, Partition: p.id, Span: p.span, DB: t.DB, Proto: t.Proto, Args: args, Group: true, Watches: &p.watches,
+		}, nil)
+		return bytes.Clone(reply)
+	}
+	watched := make([]int, len(t.Parts))
+	for i, part := range t.Parts { // first the watched keys, then the commands
+		n, _ := binary.Uvarint(part.Args[2])
+		watched[i] = 3 + int(n)
+		if reply := run(i, part.Args[:watched[i]]); !bytes.HasPrefix(reply, []byte("*0")) {
+			t.Reply = reply
+			return
+		}
+	}
+	for i, part := range t.Parts {
+		t.Parts[i].Reply = run(i, append([][]byte{part.Args[0], part.Args[1], {0}}, part.Args[watched[i]:]...))
+	}
+}
+
 func (r *fakeRouter) run(q *partition.Request) {
 	p := r.parts[q.Partition]
 	p.mu.Lock()
@@ -184,6 +234,7 @@ func (r *fakeRouter) run(q *partition.Request) {
 	q.Status = partition.Done
 	r.delivered.Add(1)
 	q.Sink.Complete(q)
+	r.underWay.Add(-1)
 }
 
 // big answers as many bytes as its second argument says.

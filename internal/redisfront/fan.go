@@ -2,6 +2,7 @@ package redisfront
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"coterie/internal/base"
@@ -93,55 +94,85 @@ func (s *session) launch(o *op, f *fan) {
 	s.enqueue(o)
 }
 
-// divide sends each partition the keys it owns, with what belongs to them.
+// share is what one partition has of a command's keys.
+type share struct {
+	p    *Partition
+	slot base.Slot
+	args [][]byte // the command with these keys alone
+	keys []int    // which of the command's keys these are, in order
+}
+
+// shares gives each partition the keys it owns, with what belongs to them. A
+// command that works in one partition is that one's as it is.
+func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
+	first, step, last := e.spec.Keys.First, max(e.spec.Keys.Step, 1), e.spec.Keys.Last
+	if last < 0 {
+		last += len(args)
+	}
+	last = min(last, len(args)-1)
+	byID := make(map[base.PartitionID]int)
+	for i, n := first, 0; i <= last; i, n = i+step, n+1 {
+		if len(args[i]) > s.f.opts.Limits.KeyBytes {
+			return nil, s.keyTooLong()
+		}
+		slot := base.KeySlot(args[i])
+		if s.cluster && len(list) > 0 && slot != list[0].slot {
+			return nil, errCrossSlot
+		}
+		p, why := s.owner(slot)
+		if why != "" {
+			return nil, why
+		}
+		at, known := byID[p.ID]
+		if !known {
+			at = len(list)
+			byID[p.ID] = at
+			list = append(list, share{p: p, slot: slot, args: slices.Clone(args[:first])})
+		}
+		list[at].keys = append(list[at].keys, n)
+		list[at].args = append(list[at].args, args[i:min(i+step, len(args))]...)
+	}
+	odd := (last-first+1)%step != 0 && (e.spec.Fan == command.FanOK || last+step > len(args))
+	switch {
+	case len(list) > 1 && mergeKeyed(e.spec.Fan) == nil:
+		return nil, errCrossPartition
+	case len(list) == 1:
+		list[0].args = args
+		return list, ""
+	case odd: // one partition says so, of the first key with something behind it
+		list[0].args = append(slices.Clone(args[:first+step]), args[first])
+		return list[:1], ""
+	}
+	for i := range list {
+		list[i].args = append(list[i].args, args[min(last+step, len(args)):]...)
+	}
+	return list, ""
+}
+
+// divide brings a command to all partitions of its keys: a write as a
+// transaction, a read in parts.
 func (s *session) divide(o *op) {
-	spec := o.cmd.spec
-	merge := mergeKeyed(spec.Fan)
-	if merge == nil {
-		s.refuse(o.cmd, errCrossPartition)
+	shares, why := s.shares(o.cmd, o.args)
+	switch {
+	case why != "":
+		s.refuse(o.cmd, why)
+		return
+	case len(shares) == 1:
+		s.request(o, shares[0].p.ID, shares[0].slot)
+		o.req.Args = shares[0].args
+		return
+	case o.cmd.spec.Flags&command.Write != 0:
+		x := &spread{}
+		x.add(o.cmd, shares, uint8(s.db.Load()))
+		s.joinUp(o, x, nil, func(w *resp.Writer) { x.writeOne(w) })
 		return
 	}
-	first, step := spec.Keys.First, max(spec.Keys.Step, 1)
-	last := spec.Keys.Last
-	if last < 0 {
-		last += len(o.args)
-	}
-	if (last-first+1)%step != 0 {
-		if spec.Fan == command.FanOK || last+step > len(o.args) {
-			s.refuse(o.cmd, "ERR wrong number of arguments for '"+o.cmd.full+"' command")
-			return
-		}
-	}
-	var order []base.PartitionID // of the parts
-	byID := make(map[base.PartitionID]*part)
-	var shares []*part
-	for i, n := first, 0; i <= last; i, n = i+step, n+1 {
-		slot := base.KeySlot(o.args[i])
-		p := s.dir.BySlot(slot)
-		if p == nil {
-			s.refuse(o.cmd, errNoOwner)
-			return
-		}
-		share := byID[p.ID]
-		if share == nil {
-			share = &part{}
-			s.fill(&share.req, nil, o.cmd)
-			share.req.Partition, share.req.Slot = p.ID, slot
-			share.req.Args = append(share.req.Args, o.args[:first]...)
-			byID[p.ID] = share
-			order = append(order, p.ID)
-			shares = append(shares, share)
-		}
-		share.keys = append(share.keys, n)
-		share.req.Args = append(share.req.Args, o.args[i:min(i+step, len(o.args))]...)
-	}
-	tail := o.args[min(last+step, len(o.args)):]
-	f := &fan{parts: make([]part, len(order)), merge: merge}
-	for i, share := range shares {
-		f.parts[i] = *share
+	f := &fan{parts: make([]part, len(shares)), merge: mergeKeyed(o.cmd.spec.Fan)}
+	for i := range shares {
 		p := &f.parts[i]
-		p.f, p.req.Sink = f, p
-		p.req.Args = append(p.req.Args, tail...)
+		s.fill(&p.req, p, o.cmd)
+		p.f, p.keys = f, shares[i].keys
+		p.req.Partition, p.req.Slot, p.req.Args = shares[i].p.ID, shares[i].slot, shares[i].args
 	}
 	s.launch(o, f)
 }

@@ -7,9 +7,9 @@ import (
 	"coterie/internal/resp"
 )
 
-// multi is a connection's transaction between MULTI and EXEC. Its commands run
-// in one partition, as one group: all of their keys, and the watched ones,
-// must be there.
+// multi is a connection's transaction between MULTI and EXEC. If all of its
+// keys, and the watched ones, are in one partition, its commands run there as
+// one group; else they are a transaction over partitions, see joint.
 type multi struct {
 	queued []queuedCommand
 	bytes  int
@@ -73,45 +73,19 @@ func (s *session) notQueued(o *op, e *entry) string {
 		return "ERR the transaction is too large"
 	case e.local != nil, e.full == "unwatch":
 		return ""
-	case e.route != nil, e.spec.Keys.First == 0:
-		return "ERR '" + e.full + "' asks several partitions and cannot be part of a transaction yet"
+	case e.route != nil, e.spec.Keys.First == 0, e.spec.Keys.First >= len(o.args):
+		return "ERR '" + e.full + "' asks every partition and cannot be part of a transaction"
 	}
-	_, why := s.groupOf(e, o.args, nil)
+	_, why := s.shares(e, o.args)
 	return why
 }
 
-// groupOf finds the partition of a command's keys, which must be that of the
-// group so far.
-func (s *session) groupOf(e *entry, args [][]byte, so *Partition) (p *Partition, why string) {
-	k := e.spec.Keys
-	last := k.Last
-	if last < 0 {
-		last += len(args)
-	}
-	p = so
-	first := base.KeySlot(args[k.First])
-	for i := k.First; i <= last && i < len(args); i += max(k.Step, 1) {
-		if len(args[i]) > s.f.opts.Limits.KeyBytes {
-			return nil, s.keyTooLong()
-		}
-		slot := base.KeySlot(args[i])
-		if s.cluster && slot != first {
-			return nil, errCrossSlot
-		}
-		if p, why = s.sameGroup(slot, p); why != "" {
-			return nil, why
-		}
-	}
-	return p, ""
-}
-
-func (s *session) sameGroup(slot base.Slot, so *Partition) (p *Partition, why string) {
+// owner is the partition of a slot, if the session may use it here.
+func (s *session) owner(slot base.Slot) (p *Partition, why string) {
 	p = s.directory().BySlot(slot)
 	switch {
 	case p == nil:
 		return nil, errNoOwner
-	case so != nil && p != so:
-		return nil, errCrossPartition
 	case s.cluster && p.Leader != s.dir.Self:
 		if to := s.redirection(slot, p); to != "" {
 			return nil, to
@@ -152,7 +126,7 @@ func routeWatch(s *session, o *op) {
 			return
 		}
 		slot := base.KeySlot(key)
-		p, why := s.sameGroup(slot, nil)
+		p, why := s.owner(slot)
 		if why != "" {
 			s.refuse(o.cmd, why)
 			return
@@ -214,23 +188,25 @@ func routeExec(s *session, o *op) {
 		return
 	}
 	s.multi = nil
-	watched := s.watched
-	var p *Partition
-	var slot base.Slot
 	why := ""
 	if t.failed {
 		why = errExecAbort
 	}
-	for _, w := range watched {
+	x := &spread{}
+	for _, w := range s.watched {
 		if why == "" {
-			slot = base.KeySlot(w[1:])
-			p, why = s.sameGroup(slot, p)
+			slot := base.KeySlot(w[1:])
+			var p *Partition
+			if p, why = s.owner(slot); why == "" {
+				m := x.member(p, slot)
+				m.watched = append(m.watched, w)
+			}
 		}
 	}
-	for _, q := range t.queued {
+	placed := make([][]share, len(t.queued))
+	for i, q := range t.queued {
 		if why == "" && q.e.keyed() {
-			slot = base.KeySlot(q.args[q.e.spec.Keys.First])
-			p, why = s.groupOf(q.e, q.args, p)
+			placed[i], why = s.shares(q.e, q.args)
 		}
 	}
 	if why != "" {
@@ -238,19 +214,19 @@ func routeExec(s *session, o *op) {
 		s.refuse(o.cmd, why)
 		return
 	}
+	watched := s.watched
 	s.watched = nil
-	s.exec(o, t, watched, p, slot)
+	s.exec(o, t, x, placed, watched)
 }
 
 // exec answers the commands that the front itself answers, at once, and has
-// the others run by their partition. Its replies take their places among the
+// the others run by their partitions. Its replies take their places among the
 // front's own.
-func (s *session) exec(o *op, t *multi, watched [][]byte, p *Partition, slot base.Slot) {
-	own := make([][]byte, len(t.queued)) // nil: the partition's
-	var group []command.Grouped
+func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][]byte) {
+	own := make([][]byte, len(t.queued)) // nil: the partitions'
 	for i, q := range t.queued {
 		if q.e.keyed() {
-			group = append(group, command.Grouped{DB: uint8(s.db.Load()), Args: q.args})
+			x.add(q.e, placed[i], uint8(s.db.Load()))
 			continue
 		}
 		kept := s.rw.Buf
@@ -262,46 +238,26 @@ func (s *session) exec(o *op, t *multi, watched [][]byte, p *Partition, slot bas
 		}
 		own[i], s.rw.Buf = s.rw.Buf, kept
 	}
-	f := &fan{}
-	f.merge = func(w *resp.Writer, f *fan) { mergeExec(w, f, own) }
-	if p != nil {
-		f.parts = make([]part, 1)
-		part := &f.parts[0]
-		s.fill(&part.req, part, o.cmd)
-		part.f = f
-		part.req.Partition, part.req.Slot = p.ID, slot
-		part.req.Flags = partition.Write | partition.Group
-		part.req.Args = command.ExecGroup(s.id, watched, group)
+	if len(x.members) > 1 {
+		s.joinUp(o, x, watched, func(w *resp.Writer) { x.writeExec(w, own) })
+		return
+	}
+	f := &fan{parts: make([]part, len(x.members))}
+	f.merge = func(w *resp.Writer, f *fan) {
+		for i := range f.parts {
+			x.members[i].reply = f.parts[i].reply
+		}
+		x.writeExec(w, own)
+	}
+	for i, m := range x.members {
+		p := &f.parts[i]
+		s.fill(&p.req, p, o.cmd)
+		p.f = f
+		p.req.Partition, p.req.Slot = m.p.ID, m.slot
+		p.req.Flags = partition.Write | partition.Group
+		p.req.Args = command.ExecGroup(s.id, m.watched, m.group)
 	}
 	s.launch(o, f)
-}
-
-// mergeExec makes EXEC's reply of the partition's and the front's own.
-func mergeExec(w *resp.Writer, f *fan, own [][]byte) {
-	var rest []byte
-	if len(f.parts) > 0 {
-		reply := f.parts[0].reply
-		if _, r, ok := arrayReply(reply); ok {
-			rest = r
-		} else { // null: a watched key has changed
-			w.Raw(reply)
-			return
-		}
-	}
-	w.Array(len(own))
-	for _, b := range own {
-		if b != nil {
-			w.Raw(b)
-			continue
-		}
-		n, err := resp.SkipReply(rest)
-		if err != nil || n == 0 {
-			w.Error(errMerge)
-			continue
-		}
-		w.Raw(rest[:n])
-		rest = rest[n:]
-	}
 }
 
 // unwatchQuietly ends the connection's watching, and nobody waits for it.

@@ -2,12 +2,17 @@ package redisfront
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+
+	"coterie/internal/base"
+	"coterie/internal/partition"
+	"coterie/internal/txn"
 )
 
-// TestTransactionsLikeRedis compares two connections' transactions in one
-// partition with redis-server's, reply by reply.
+// TestTransactionsLikeRedis compares two connections' transactions with
+// redis-server's, reply by reply.
 func TestTransactionsLikeRedis(t *testing.T) {
 	theirs := startRedis(t)
 	for _, script := range []string{
@@ -32,6 +37,20 @@ func TestTransactionsLikeRedis(t *testing.T) {
 		"a SET {k}w 1;a WATCH {k}w;b RENAME {k}w {k}v;a MULTI;a EXEC",
 		"a SET {k}w 1 PX 1;a PTTL {k}none;a MULTI;a SET {k}x 1;a EXPIRE {k}x 100;a PERSIST {k}x;a EXEC",
 		"a MULTI;a SET {k}1 1;a RESET;a EXEC",
+		// Keys of several partitions.
+		"a MULTI;a SET a 1;a SET b 2;a INCR c;a GET a;a PING;a GET b;a EXEC;a GET a;a GET b;a GET c",
+		"a MSET a 1 b 2 c 3 d 4;a MULTI;a MGET d b none a;a DEL a b none;a EXISTS a b c d;a MSET e 5 f 6;a EXEC;a MGET a b c d e f",
+		"a MSET a 1 b 2 c 3 a 4;a MGET a b c;a DEL a b x c;a UNLINK a b;a MSET a 1 b;a MSET a 1 b 2 c;a EXISTS a b c",
+		"a SET a text;a MULTI;a INCR a;a INCR b;a HSET a f v;a HSET c f v;a EXEC;a GET b;a HGETALL c",
+		"a MULTI;a MSET a 1 b;a SET c 1;a EXEC;a GET c",
+		"a MULTI;a SET a 1;a SELECT 3;a SET b 3;a MSET c 1 d 2;a EXEC;a GET a;a GET b;a SELECT 0;a GET a;a MGET b c d",
+		"a MSET a 1 b 2;a WATCH a b c;a MULTI;a INCR a;a INCR b;a EXEC;a MGET a b",
+		"a MSET a 1 b 2;a WATCH a b;b SET b 7;a MULTI;a INCR a;a INCR b;a EXEC;a MGET a b;a MULTI;a INCR a;a INCR b;a EXEC",
+		"a MSET a 1 b 2;a WATCH c;b SET c 7;a MULTI;a INCR a;a EXEC;a GET a",
+		"a MSET a 1 b 2;a WATCH c;b SET d 7;a MULTI;a INCR a;a EXEC;a GET a",
+		"a MSET a 1 b 2;a WATCH a b c d;b MSET x 1 d 2;a MULTI;a INCR a;a EXEC;a GET a;a WATCH a;b SET b 1;a MULTI;a INCR a;a EXEC",
+		"a WATCH a b;a MSET a 1 b 2;a MULTI;a INCR a;a EXEC;a UNWATCH",
+		"a WATCH a b;a MULTI;a DISCARD;b SET a 1;a MULTI;a SET c 1;a SET b 1;a EXEC",
 	} {
 		t.Run(script, func(t *testing.T) {
 			ours, _ := serveFake(t, newFake(t, fakeLoop, 5), Limits{})
@@ -65,33 +84,127 @@ func TestTransactionsLikeRedis(t *testing.T) {
 	}
 }
 
-// TestTransactionOverPartitions: it is refused as a whole, and changes nothing.
-func TestTransactionOverPartitions(t *testing.T) {
+// TestWholeDatabaseInTransaction: what asks every partition is refused, and so
+// is what cannot be divided.
+func TestWholeDatabaseInTransaction(t *testing.T) {
 	ours, _ := serveFake(t, newFake(t, fakeLoop, 5), Limits{})
 	c := dial(t, ours)
-	var keys []string // in different partitions
-	for i := range 2 {
-		keys = append(keys, fmt.Sprintf("key:%d", i*7))
-	}
-	c.do("MULTI")
-	for _, k := range keys {
-		if got := c.do("SET", k, "1"); got != "+QUEUED\r\n" {
-			t.Fatal(got)
+	for cmd, want := range map[string]string{"DBSIZE": "-ERR", "RENAME a b": "-CROSSSLOT", "MSETNX a 1 b 2": "-CROSSSLOT"} {
+		c.do("MULTI")
+		if got := c.do("SET", "x", "1"); got != "+QUEUED\r\n" {
+			t.Error(got)
+		}
+		if got := c.do(strings.Fields(cmd)...); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q", cmd, got)
+		}
+		if got := c.do("EXEC"); !strings.HasPrefix(got, "-EXECABORT") {
+			t.Errorf("EXEC: %q", got)
+		}
+		if got := c.do("GET", "x"); got != "$-1\r\n" {
+			t.Errorf("GET: %q", got)
 		}
 	}
-	if got := c.do("EXEC"); !strings.HasPrefix(got, "-CROSSSLOT") {
-		t.Errorf("EXEC: %q", got)
-	}
-	for _, k := range keys {
-		if got := c.do("GET", k); got != "$-1\r\n" {
-			t.Errorf("GET %s: %q", k, got)
+}
+
+// TestTransactionsInPipelines: what comes behind a transaction over partitions
+// waits for it, and replies keep their order.
+func TestTransactionsInPipelines(t *testing.T) {
+	for _, mode := range []fakeMode{fakeLoop, fakeSync, fakeDelays} {
+		ours, _ := serveFake(t, newFake(t, mode, 5), Limits{Pending: 4})
+		c := dial(t, ours)
+		var send, want strings.Builder
+		for i := range 200 {
+			fmt.Fprintf(&send, "SET a %d\r\nMSET a %[1]d-a b %[1]d-b\r\nPING\r\nGET a\r\nMULTI\r\nMGET a b\r\nSET c %[1]d\r\nEXEC\r\nGET b\r\nGET c\r\nPING\r\n", i)
+			a, b, n := fmt.Sprintf("%d-a", i), fmt.Sprintf("%d-b", i), fmt.Sprint(i)
+			bulk := func(s string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(s), s) }
+			want.WriteString("+OK\r\n+OK\r\n+PONG\r\n" + bulk(a) + "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*2\r\n" + bulk(a) + bulk(b) + "+OK\r\n" + bulk(b) + bulk(n) + "+PONG\r\n")
+		}
+		go c.send(send.String())
+		var got strings.Builder
+		for got.Len() < want.Len() {
+			got.WriteString(c.reply())
+		}
+		if got.String() != want.String() {
+			t.Errorf("mode %d: replies differ", mode)
 		}
 	}
-	c.do("MULTI")
-	if got := c.do("DBSIZE"); !strings.HasPrefix(got, "-ERR") {
-		t.Errorf("DBSIZE: %q", got)
+}
+
+// refusing is a router whose transactions come to nothing.
+type refusing struct {
+	*fakeRouter
+	unwatched chan bool
+}
+
+func (r *refusing) Transact(t *txn.Transaction) {
+	t.Status, t.Reply = partition.NotRun, []byte("-CLUSTERDOWN none\r\n")
+	go func() {
+		t.Sink.CompleteTxn(t)
+		r.front.Flush()
+	}()
+}
+
+func (r *refusing) Submit(reqs []*partition.Request) {
+	for _, q := range reqs {
+		if q.Flags&(partition.Group|partition.Whole) == partition.Group|partition.Whole {
+			r.unwatched <- true
+		}
 	}
-	if got := c.do("EXEC"); !strings.HasPrefix(got, "-EXECABORT") {
+	r.fakeRouter.Submit(reqs)
+}
+
+// TestTransactionNotRun: the client is told, and nothing stays watched.
+func TestTransactionNotRun(t *testing.T) {
+	r := &refusing{newFake(t, fakeLoop, 5), make(chan bool, 10)}
+	r.front = New(Options{Router: r, Table: fakeTable(), Version: "test"})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = r.front.Serve(l, Standalone) }()
+	c := dial(t, l.Addr().String())
+	c.do("WATCH", "a", "b")
+	c.do("MULTI")
+	c.do("SET", "a", "1")
+	if got := c.do("EXEC"); got != "-CLUSTERDOWN none\r\n" {
 		t.Errorf("EXEC: %q", got)
 	}
+	if got := c.do("MSET", "a", "1", "b", "2"); got != "-CLUSTERDOWN none\r\n" {
+		t.Errorf("MSET: %q", got)
+	}
+	for range 2 {
+		<-r.unwatched
+	}
+}
+
+// TestTransactionsOfClusterClients: several slots, if this node leads them
+// all.
+func TestTransactionsOfClusterClients(t *testing.T) {
+	nodes := []Node{{ID: 1, Name: fakeName(1), Cluster: "h1:1", Alive: true}, {ID: 2, Name: fakeName(2), Cluster: "h2:1", Alive: true}}
+	r := newFake(t, fakeLoop, 4, nodes...)
+	_, addr := serveFake(t, r, Limits{})
+	c := dial(t, addr)
+	led := map[base.NodeID][]string{}
+	for i := range 100 {
+		key := fmt.Sprintf("key:%d", i)
+		leader := r.Directory().BySlot(base.KeySlot([]byte(key))).Leader
+		led[leader] = append(led[leader], key)
+	}
+	c.do("MULTI")
+	for _, key := range led[1] {
+		if got := c.do("SET", key, "1"); got != "+QUEUED\r\n" {
+			t.Fatalf("%s: %q", key, got)
+		}
+	}
+	if got := c.do("EXEC"); got != fmt.Sprintf("*%d\r\n", len(led[1]))+strings.Repeat("+OK\r\n", len(led[1])) {
+		t.Errorf("EXEC: %q", got)
+	}
+	c.do("MULTI")
+	if got := c.do("SET", led[2][0], "1"); !strings.HasPrefix(got, "-MOVED") {
+		t.Errorf("%q", got)
+	}
+	if got := c.do("MSET", led[1][0], "1", led[1][1], "2"); !strings.HasPrefix(got, "-CROSSSLOT") {
+		t.Errorf("%q", got)
+	}
+	c.do("DISCARD")
 }

@@ -11,8 +11,8 @@ import (
 
 const (
 	errCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot"
-	// The standalone listener takes any keys in one command once transactions
-	// span partitions; until then this says what to do.
+	// The standalone listener takes keys of several partitions in commands that
+	// can be divided. Of the others this says what to do.
 	errCrossPartition = errCrossSlot + ": they are in different partitions, and this command works in one only; give the keys a common {hash tag}"
 	errNoOwner        = "CLUSTERDOWN Hash slot not served"
 )

@@ -7,6 +7,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/partition"
+	"coterie/internal/txn"
 )
 
 // Router brings requests to partitions. The node implements it.
@@ -16,6 +17,10 @@ type Router interface {
 	// one session to one partition keep their order. The router fills in
 	// Origin, sends again what was NotRun, and bounds the wait.
 	Submit(reqs []*partition.Request)
+
+	// Transact runs a transaction over partitions, behind what its session has
+	// submitted before. Its session submits nothing until it is answered.
+	Transact(t *txn.Transaction)
 
 	// Directory is a snapshot of where everything is.
 	Directory() *Directory

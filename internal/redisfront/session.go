@@ -54,6 +54,7 @@ type session struct {
 	silence   replyMode
 	multi     *multi   // the open transaction
 	watched   [][]byte // keys, as command.WatchedKey has them
+	joint     *joint   // a transaction over partitions that ends the batch
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -237,6 +238,9 @@ func (s *session) process() bool {
 		s.r += n
 		if len(args) > 0 {
 			s.execute(o)
+		}
+		if s.joint != nil && !s.transact() {
+			return false
 		}
 		if s.batch >= s.window || len(s.lead) > heldMax ||
 			s.batchTail != nil && len(s.batchTail.after) > heldMax {

@@ -1,0 +1,186 @@
+package redisfront
+
+import (
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/partition"
+	"coterie/internal/resp"
+	"coterie/internal/txn"
+)
+
+// spread is a transaction's commands by the partitions that run them.
+type spread struct {
+	members  []*member
+	commands []spreadCommand // in their order
+}
+
+// member is one partition's share of a transaction.
+type member struct {
+	p       *Partition
+	slot    base.Slot
+	watched [][]byte
+	group   []command.Grouped
+	reply   []byte // the group's; what is not yet read of it
+}
+
+// spreadCommand is one command, and who has a part of it.
+type spreadCommand struct {
+	e     *entry
+	by    []*member
+	parts []share // likewise
+}
+
+// member is a partition's member, a new one if it has none yet.
+func (x *spread) member(p *Partition, slot base.Slot) *member {
+	for _, m := range x.members {
+		if m.p.ID == p.ID {
+			return m
+		}
+	}
+	m := &member{p: p, slot: slot}
+	x.members = append(x.members, m)
+	return m
+}
+
+// add puts a command behind those before it.
+func (x *spread) add(e *entry, shares []share, db uint8) {
+	c := spreadCommand{e: e, parts: shares}
+	for _, sh := range shares {
+		m := x.member(sh.p, sh.slot)
+		m.group = append(m.group, command.Grouped{DB: db, Args: sh.args})
+		c.by = append(c.by, m)
+	}
+	x.commands = append(x.commands, c)
+}
+
+// begin takes the headers off the groups' replies. It is false when the
+// partition declined, and then has written its reply.
+func (x *spread) begin(w *resp.Writer) bool {
+	for _, m := range x.members {
+		_, rest, ok := arrayReply(m.reply)
+		if !ok { // null: a watched key has changed
+			w.Raw(m.reply)
+			return false
+		}
+		m.reply = rest
+	}
+	return true
+}
+
+// writeExec makes EXEC's reply of the partitions' and the front's own, which
+// are nil where a partition's belongs.
+func (x *spread) writeExec(w *resp.Writer, own [][]byte) {
+	if !x.begin(w) {
+		return
+	}
+	w.Array(len(own))
+	next := 0
+	for _, b := range own {
+		if b != nil {
+			w.Raw(b)
+			continue
+		}
+		x.commands[next].write(w)
+		next++
+	}
+}
+
+// writeOne writes the reply of the only command.
+func (x *spread) writeOne(w *resp.Writer) {
+	if x.begin(w) {
+		x.commands[0].write(w)
+	}
+}
+
+// write takes the command's replies off those of its members, and makes one
+// of them.
+func (c *spreadCommand) write(w *resp.Writer) {
+	f := fan{parts: make([]part, len(c.by)), proto: w.Proto, merge: mergeKeyed(c.e.spec.Fan)}
+	for i, m := range c.by {
+		n, err := resp.SkipReply(m.reply)
+		if err != nil || n == 0 {
+			w.Error(errMerge)
+			return
+		}
+		f.parts[i].reply, m.reply = m.reply[:n], m.reply[n:]
+		f.parts[i].keys = c.parts[i].keys
+	}
+	if len(f.parts) == 1 {
+		w.Raw(f.parts[0].reply)
+		return
+	}
+	w.Raw(f.result())
+}
+
+// joint is a transaction over partitions on its way: a MULTI, or a write of
+// keys that lie apart.
+type joint struct {
+	t       txn.Transaction
+	o       *op
+	x       *spread
+	watched [][]byte
+	write   func(*resp.Writer) // the reply, once it is committed
+}
+
+var _ txn.Sink = (*joint)(nil)
+
+// joinUp puts an op into the batch whose commands are a transaction over
+// partitions. It is the last of its batch, see transact.
+func (s *session) joinUp(o *op, x *spread, watched [][]byte, write func(*resp.Writer)) {
+	slices.SortFunc(x.members, func(a, b *member) int { return int(a.p.ID) - int(b.p.ID) })
+	j := &joint{o: o, x: x, watched: watched, write: write}
+	j.t = txn.Transaction{
+		Session: s.id, Proto: uint8(s.proto.Load()), DB: uint8(s.db.Load()),
+		Once: len(watched) > 0, Sink: j, Parts: make([]txn.Part, len(x.members)),
+	}
+	for i, m := range x.members {
+		j.t.Parts[i] = txn.Part{Partition: m.p.ID, Slot: m.slot, Args: command.ExecGroup(s.id, m.watched, m.group)}
+	}
+	s.joint = j
+	s.enqueue(o)
+}
+
+// CompleteTxn is called by the router when the transaction has ended.
+func (j *joint) CompleteTxn(t *txn.Transaction) {
+	if !t.Committed() {
+		j.o.s.finish(j.o, answer(j.o.s, &partition.Request{Status: t.Status, Reply: t.Reply}))
+		return
+	}
+	for i, m := range j.x.members {
+		m.reply = t.Parts[i].Reply
+	}
+	w := resp.Writer{Proto: int(t.Proto)}
+	j.write(&w)
+	j.o.s.finish(j.o, w.Buf)
+}
+
+// transact hands the transaction over, behind what came before it, and waits
+// until it is answered: a command behind it could overtake what it has yet to
+// send. It returns false when the session is over.
+func (s *session) transact() bool {
+	j := s.joint
+	s.joint = nil
+	s.submit()
+	s.f.router.Transact(&j.t)
+	m := &s.mu
+	m.Lock()
+	m.waiting = true
+	for !m.dead && m.pending > 0 {
+		m.wakeAt = 0
+		s.cond.Wait()
+	}
+	m.waiting = false
+	over := m.pending == 0
+	ok := s.pace()
+	m.Unlock()
+	if len(j.watched) > 0 && (!over || !j.t.Committed()) { // some may still be watched
+		s.watched = j.watched
+		s.unwatchQuietly()
+		s.f.router.Submit(s.reqs)
+		clear(s.reqs)
+		s.reqs = s.reqs[:0]
+	}
+	return ok
+}
