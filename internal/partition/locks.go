@@ -111,8 +111,18 @@ func decodeVerdict(b []byte) (*verdict, error) {
 	return v, nil
 }
 
-// TxnsAtRest is the number of intents and verdicts here.
-func (r *Replica) TxnsAtRest() int { return len(r.txns.intents) + len(r.txns.verdicts) }
+// TxnsAtRest is the number of intents and verdicts here that should go by
+// themselves: all, except the verdict *aborted* on a transaction whose gateway
+// is gone, and cannot say any more that it has done with it.
+func (r *Replica) TxnsAtRest(gone func(base.NodeID) bool) int {
+	n := len(r.txns.intents)
+	for id, v := range r.txns.verdicts {
+		if v.committed || !gone(id.Gateway) {
+			n++
+		}
+	}
+	return n
+}
 
 // loadTransactions reads them from the state.
 func (r *Replica) loadTransactions() error {

@@ -146,6 +146,16 @@ func (x *spanning) merge() []byte {
 	return w.Buf
 }
 
+// gone says whether no process speaks for a node any more.
+func (c *cluster) gone(id base.NodeID) bool {
+	for _, m := range c.machines {
+		if m.id == id && m.proc != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // nothingLeft says whether nothing is left of any transaction over partitions.
 func (c *cluster) nothingLeft() bool { return c.leftovers() == "" }
 
@@ -159,7 +169,7 @@ func (c *cluster) leftovers() string {
 			return fmt.Sprintf("n%d still coordinates %d transactions", m.id, n)
 		}
 		for _, r := range m.proc.shard.Replicas() {
-			if n := r.TxnsAtRest(); n > 0 && r.Ready() {
+			if n := r.TxnsAtRest(c.gone); n > 0 && r.Ready() {
 				return fmt.Sprintf("p%d, led by n%d, keeps %d intents and verdicts", r.Partition(), m.id, n)
 			}
 		}
