@@ -38,11 +38,9 @@ func (m Answers) note(a effects.Answers) {
 		m[a.Gateway] = g
 	}
 	g.lowWater = max(g.lowWater, a.LowWater)
-	n := 0
-	for n < len(g.lists) && g.lists[n].Last < g.lowWater {
-		n++
-	}
-	g.lists = slices.Delete(g.lists, 0, n)
+	// All of them, not only the first: what waited for a lock comes in a later
+	// round than its successors, and what is kept must not depend on history.
+	g.lists = slices.DeleteFunc(g.lists, func(x effects.Answers) bool { return x.Last < g.lowWater })
 	if len(a.List) > 0 && a.Last >= g.lowWater {
 		g.lists = append(g.lists, a)
 	}
@@ -71,7 +69,7 @@ func (m Answers) find(o base.Origin) (reply []byte, known, over bool) {
 // confirms says whether a low-water makes something superfluous.
 func (m Answers) confirms(id base.NodeID, lowWater uint64) bool {
 	g := m[id]
-	return g != nil && len(g.lists) > 0 && g.lists[0].Last < lowWater
+	return g != nil && slices.ContainsFunc(g.lists, func(x effects.Answers) bool { return x.Last < lowWater })
 }
 
 // Kept is the number of lists of replies that are kept.
