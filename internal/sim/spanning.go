@@ -6,6 +6,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/command"
+	"coterie/internal/keys"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
 	"coterie/internal/txn"
@@ -170,9 +171,25 @@ func (c *cluster) leftovers() string {
 		}
 		for _, r := range m.proc.shard.Replicas() {
 			if n := r.TxnsAtRest(c.gone); n > 0 && r.Ready() {
-				return fmt.Sprintf("p%d, led by n%d, keeps %d intents and verdicts", r.Partition(), m.id, n)
+				return fmt.Sprintf("p%d, led by n%d, keeps %d intents and verdicts:%s", r.Partition(), m.id, n, records(r))
 			}
 		}
 	}
 	return ""
+}
+
+// records lists a replica's intents and verdicts.
+func records(r *partition.Replica) (text string) {
+	it := r.Overlay().Iter(keys.TxnBounds(r.Partition()))
+	defer it.Close()
+	for it.Next() {
+		if gateway, sequence, verdict, ok := keys.ParseTxnKey(it.Key()); ok {
+			what := "intent"
+			if verdict {
+				what = "verdict"
+			}
+			text += fmt.Sprintf(" %s %v %x", what, partition.TxnID{Gateway: gateway, Sequence: sequence}, it.Value())
+		}
+	}
+	return text
 }
