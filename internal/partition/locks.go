@@ -226,6 +226,9 @@ func (t *transactions) park(req *Request) { t.parked = append(t.parked, req) }
 
 // unpark puts what is parked in front of the queue when locks were released.
 func (r *Replica) unpark() {
+	if slices.ContainsFunc(r.txns.parked, r.overdue) {
+		r.txns.released = true // those are answered, the others parked again
+	}
 	if t := &r.txns; t.released && len(t.parked) > 0 {
 		r.queue = append(t.parked, r.queue...)
 		t.parked = nil

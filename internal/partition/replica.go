@@ -441,7 +441,8 @@ func (r *Replica) refuse(req *Request, out *Output) {
 
 // WantsRound says whether Evaluate would have something to do.
 func (r *Replica) WantsRound() bool {
-	return r.ready && (len(r.queue) > 0 || r.background || r.txns.released && len(r.txns.parked) > 0)
+	return r.ready && (len(r.queue) > 0 || r.background || r.txns.released && len(r.txns.parked) > 0 ||
+		slices.ContainsFunc(r.txns.parked, r.overdue))
 }
 
 // Inflight is the size of the round under way, in bytes: its entry and its

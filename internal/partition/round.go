@@ -67,10 +67,6 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 			r.queue[kept] = req
 			kept, n = kept+1, n+1
 			continue
-		case r.txns.contended() && r.mustWait(req):
-			r.txns.park(req)
-			n++
-			continue
 		case req.Flags&Whole == 0 && r.cfg.Partition != base.Catalog && !r.state.Span.Contains(req.Slot):
 			r.refuse(req, out)
 			n++
@@ -84,6 +80,14 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 			before, known, over = r.state.Answers.find(req.Origin)
 		}
 		n++
+		// What has run already must not wait: the lock may be its own.
+		if !known && !over && r.txns.contended() && !r.overdue(req) && r.mustWait(req) {
+			r.txns.park(req)
+			continue
+		}
+		if req.Flags&Write != 0 {
+			r.enterRound(req.Origin)
+		}
 		start := len(reply)
 		switch {
 		case over: // a late copy: nobody waits for it
@@ -111,7 +115,52 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 
 // run runs a request that was not run before, or says why not.
 func (r *Replica) run(req *Request, reply []byte) []byte {
-	if r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks {
+	if r.overdue(req) {
+		return append(reply, replyOverdue...)
+	}
+	if req.Flags&Write != 0 && !endsTransaction(req) {
+		if why := r.cfg.ReadOnly(); why != "" {
+			return append(append(append(reply, "-MISCONF "...), why...), "\r\n"...)
+		}
+	}
+	req.Route.First = true
+	if req.Flags&Transaction != 0 {
+		return r.runTransaction(req, reply)
+	}
+	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
+}
+
+// inRound says whether a request with this origin is in the round already. A
+// gateway's requests come in the order of their sequences, or again.
+func (r *Replica) inRound(o base.Origin) bool {
+	for _, h := range r.highest {
+		if h.Gateway == o.Gateway {
+			return o.Sequence <= h.Sequence
+		}
+	}
+	return false
+}
+
+// enterRound notes that a request is in the round.
+func (r *Replica) enterRound(o base.Origin) {
+	for i := range r.highest {
+		if h := &r.highest[i]; h.Gateway == o.Gateway {
+			h.Sequence = o.Sequence
+			return
+		}
+	}
+	r.highest = append(r.highest, o)
+}
+
+// overdue says whether a request has been here for longer than its gateway
+// waits.
+func (r *Replica) overdue(req *Request) bool {
+	return r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks
+}
+
+// run runs a request that was not run before, or says why not.
+func (r *Replica) run(req *Request, reply []byte) []byte {
+	if r.overdue(req) {
 		return append(reply, replyOverdue...)
 	}
 	if req.Flags&Write != 0 && !endsTransaction(req) {
