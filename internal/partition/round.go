@@ -158,40 +158,6 @@ func (r *Replica) overdue(req *Request) bool {
 	return r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks
 }
 
-// run runs a request that was not run before, or says why not.
-func (r *Replica) run(req *Request, reply []byte) []byte {
-	if r.overdue(req) {
-		return append(reply, replyOverdue...)
-	}
-	if req.Flags&Write != 0 && !endsTransaction(req) {
-		if why := r.cfg.ReadOnly(); why != "" {
-			return append(append(append(reply, "-MISCONF "...), why...), "\r\n"...)
-		}
-	}
-	req.Route.First = true
-	if req.Flags&Transaction != 0 {
-		return r.runTransaction(req, reply)
-	}
-	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
-}
-
-// inRound says whether a request with this origin is in the round already. A
-// gateway's requests come in the order of their sequences, or again.
-func (r *Replica) inRound(o base.Origin) bool {
-	for i := range r.highest {
-		h := &r.highest[i]
-		if h.Gateway == o.Gateway {
-			if o.Sequence <= h.Sequence {
-				return true
-			}
-			h.Sequence = o.Sequence
-			return false
-		}
-	}
-	r.highest = append(r.highest, o)
-	return false
-}
-
 // propose hands the round to raft. If raft drops it, its layer is taken back
 // before anything is built on it.
 func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
