@@ -43,26 +43,61 @@ func dial(addr string, db int) (*conn, error) {
 	return x, nil
 }
 
-// do sends commands at once and reads their replies, as they are. On an error
-// it returns those that came before.
+// errNoMulti says that a transaction's commands ran as they were: MULTI was
+// refused.
+var errNoMulti = errors.New("MULTI was refused")
+
+// do sends commands at once and reads their replies, as they are; that of a
+// transaction is EXEC's. On an error it returns those that came before.
 func (c *conn) do(cmds []workload.Command) (replies [][]byte, err error) {
 	_ = c.SetDeadline(time.Now().Add(replyPatience))
 	var out []byte
 	for _, cmd := range cmds {
-		out = resp.AppendCommand(out, cmd...)
+		_, inside, multi := cmd.Txn()
+		if !multi {
+			out = resp.AppendCommand(out, cmd...)
+			continue
+		}
+		out = resp.AppendCommand(out, "MULTI")
+		for _, x := range inside {
+			out = resp.AppendCommand(out, x...)
+		}
+		out = resp.AppendCommand(out, "EXEC")
 	}
 	if _, err := c.Write(out); err != nil {
 		return nil, err
 	}
-	for len(replies) < len(cmds) {
-		n, err := resp.SkipReply(c.buf)
+	for _, cmd := range cmds {
+		reply, err := c.reply()
+		if _, inside, multi := cmd.Txn(); multi && err == nil {
+			if string(reply) != "+OK\r\n" {
+				return replies, errNoMulti
+			}
+			for range len(inside) + 1 { // what is not queued makes EXEC refuse
+				if reply, err = c.reply(); err != nil {
+					break
+				}
+			}
+		}
 		if err != nil {
 			return replies, err
 		}
+		replies = append(replies, reply)
+	}
+	return replies, nil
+}
+
+// reply reads one reply.
+func (c *conn) reply() ([]byte, error) {
+	for {
+		n, err := resp.SkipReply(c.buf)
+		if err != nil {
+			return nil, err
+		}
 		if n > 0 {
-			replies = append(replies, append([]byte(nil), c.buf[:n]...))
+			reply := append([]byte(nil), c.buf[:n]...)
 			c.buf = append(c.buf[:0], c.buf[n:]...)
-			continue
+			return reply, nil
 		}
 		if cap(c.buf)-len(c.buf) < 4096 {
 			c.buf = append(make([]byte, 0, 2*cap(c.buf)+8192), c.buf...)
@@ -70,8 +105,7 @@ func (c *conn) do(cmds []workload.Command) (replies [][]byte, err error) {
 		n, err = c.Read(c.buf[len(c.buf):cap(c.buf)])
 		c.buf = c.buf[:len(c.buf)+n]
 		if err != nil {
-			return replies, err
+			return nil, err
 		}
 	}
-	return replies, nil
 }

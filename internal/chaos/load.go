@@ -79,7 +79,7 @@ func (l *load) open(number int) (all []*chapter) {
 		r := rand.New(rand.NewPCG(l.seed, uint64(number)<<16|uint64(len(all))))
 		all = append(all, &chapter{
 			kind: k, number: number, due: number + 1 + l.mu.rand.IntN(lagMost),
-			work: k.New(workload.Config{Prefix: fmt.Sprintf("%s:%d", k.Name, number), Keys: keysPerChapter, Rand: r}),
+			work: k.New(workload.Config{Prefix: fmt.Sprintf("%s:%d", k.Name, number), Keys: keysPerChapter, Rand: r, Spread: number%3 > 0}),
 		})
 	}
 	return all
@@ -172,7 +172,9 @@ func (l *load) returned(ch *chapter, ops []*workload.Op, replies [][]byte) {
 		case workload.Done:
 			l.done.Add(1)
 			if !o.Command.Reads() {
-				l.gaps.acknowledged(o.Command.Key(), now)
+				for _, k := range o.Command.Keys() {
+					l.gaps.acknowledged(k, now)
+				}
 			}
 		case workload.Refused:
 			l.refused.Add(1)
@@ -271,9 +273,11 @@ func (l *load) tidy(ch *chapter) {
 	seen := map[string]bool{}
 	var cmds []workload.Command
 	for _, o := range ch.ops {
-		if k := o.Command.Key(); k != "" && !seen[k] {
-			seen[k] = true
-			cmds = append(cmds, workload.Command{"DEL", k})
+		for _, k := range o.Command.Keys() {
+			if !seen[k] {
+				seen[k] = true
+				cmds = append(cmds, workload.Command{"DEL", k})
+			}
 		}
 	}
 	x, err := dial(l.c.nodes[ch.number%len(l.c.nodes)].Redis, ch.kind.DB)

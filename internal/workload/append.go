@@ -37,10 +37,10 @@ func newAppends(cfg Config) Workload {
 
 func (w *appends) list(number int) string { return fmt.Sprintf("%s:l%d", w.cfg.tagged(""), number) }
 
-func (w *appends) one() Command {
+func (w *appends) one(c Client) Command {
 	i := w.cfg.Rand.IntN(len(w.active))
 	list := w.list(w.active[i])
-	if w.cfg.Rand.IntN(2) == 0 {
+	if c.reads() || w.cfg.Rand.IntN(2) == 0 {
 		return Command{"GET", list}
 	}
 	w.word++
@@ -52,13 +52,13 @@ func (w *appends) one() Command {
 }
 
 // Next implements Workload.
-func (w *appends) Next(Client) Command {
+func (w *appends) Next(c Client) Command {
 	if w.cfg.Rand.IntN(100) < 15 {
-		return w.one()
+		return w.one(c)
 	}
 	var cmds []Command
 	for range 1 + w.cfg.Rand.IntN(4) {
-		cmds = append(cmds, w.one())
+		cmds = append(cmds, w.one(c))
 	}
 	return Multi(nil, cmds...)
 }

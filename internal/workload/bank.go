@@ -40,8 +40,8 @@ func (w *bank) audit() Command {
 }
 
 // Next implements Workload.
-func (w *bank) Next(Client) Command {
-	if w.cfg.Rand.IntN(100) < 25 {
+func (w *bank) Next(c Client) Command {
+	if c.reads() || w.cfg.Rand.IntN(100) < 25 {
 		return w.audit()
 	}
 	n := w.cfg.Keys + moreAccounts

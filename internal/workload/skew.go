@@ -44,7 +44,7 @@ func (w *skew) Next(c Client) Command {
 	t := w.attempts[c]
 	if t == nil {
 		keys := w.pair(w.cfg.Rand.IntN(w.cfg.Keys))
-		if w.cfg.Rand.IntN(100) < 25 {
+		if c.reads() || w.cfg.Rand.IntN(100) < 25 {
 			return look(keys)
 		}
 		w.attempts[c] = &attempt{keys: keys, sent: 1}
