@@ -173,6 +173,19 @@ func TestJoin(t *testing.T) {
 	if on := cat.On(3); on == nil || !on.Learner || on.Replica != third.Catalog || cat.Version != 3 {
 		t.Errorf("%+v", cat)
 	}
+
+	// Its place is given away before it gets to know of it, and it asks again.
+	cat.Replicas = slices.DeleteFunc(cat.Replicas, func(r Replica) bool { return r.Node == 3 })
+	if _, err := run(t, txn, CmdPlace, cat); err != nil {
+		t.Fatal(err)
+	}
+	late, err := ask("t3", "p3")
+	if err != nil || late.Node != third.Node || late.Catalog <= third.Catalog {
+		t.Errorf("asked late: %+v, %v", late, err)
+	}
+	if on := load(t, txn).Partition(base.Catalog).On(3); on == nil || !on.Learner || on.Replica != late.Catalog {
+		t.Errorf("asked late, it has the place %+v", on)
+	}
 }
 
 // TestUpdate: a node may change its addresses, not who it is.

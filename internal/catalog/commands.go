@@ -79,6 +79,8 @@ func join(txn kv.Txn, v *View, arg []byte) (*JoinReply, error) {
 			r.Node = old
 			if on := cat.On(old.ID); on != nil {
 				r.Catalog = on.Replica
+			} else { // it was taken for dead meanwhile, and its place given away
+				r.Catalog = admit(txn, v, old.ID)
 			}
 			return r, nil
 		}
@@ -95,15 +97,21 @@ func join(txn kv.Txn, v *View, arg []byte) (*JoinReply, error) {
 	n.ID = v.Meta.NextNode
 	n.Name = NodeName(cluster, n.ID)
 	v.Meta.NextNode++
-	r.Node, r.Catalog = n, v.Meta.NextReplica
-	cat.Replicas = append(cat.Replicas, Replica{Node: n.ID, Replica: r.Catalog, Learner: true})
+	r.Node, r.Catalog = n, admit(txn, v, n.ID)
+	put(txn, nodeKey(n.ID), &n)
+	return r, nil
+}
+
+// admit gives a node a learner's place in partition 0.
+func admit(txn kv.Txn, v *View, node base.NodeID) base.ReplicaID {
+	cat, id := v.Partition(base.Catalog), v.Meta.NextReplica
+	cat.Replicas = append(cat.Replicas, Replica{Node: node, Replica: id, Learner: true})
 	cat.Version++
-	cat.Reason = fmt.Sprintf("node %d joined", n.ID)
+	cat.Reason = fmt.Sprintf("node %d joined", node)
 	v.Meta.NextReplica++
 	put(txn, metaKey(), &v.Meta)
-	put(txn, nodeKey(n.ID), &n)
 	put(txn, partitionKey(base.Catalog), cat)
-	return r, nil
+	return id
 }
 
 // update records a known node's addresses and version, after a restart.

@@ -244,8 +244,14 @@ func (n *node) kill() {
 }
 
 func (n *node) stop() {
-	if p := n.take(); p != nil {
-		p.stop(stopPatience)
+	p := n.take()
+	if p == nil {
+		return
+	}
+	if err := p.stop(stopPatience); err != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.unexplained = append(n.unexplained, fmt.Sprintf("node %d was asked to stop, and ended with: %v", n.number+1, err))
 	}
 }
 

@@ -82,13 +82,16 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// stop ends the process politely, or by force when that takes too long.
-func (p *process) stop(patience time.Duration) {
+// stop ends the process politely, or by force when that takes too long. Its
+// error is that of a process that did not end well by itself.
+func (p *process) stop(patience time.Duration) error {
 	p.signal(syscall.SIGCONT)
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
+		return p.err
 	case <-time.After(patience):
 		p.kill()
+		return nil
 	}
 }

@@ -473,6 +473,14 @@ func (n *Node) receiveReplies(m *received) error {
 // tick is the pace of everything that time drives.
 func (n *Node) tick() {
 	n.ticks++
+	if n.failed != nil { // what waits gets its answer; Raft would read a log that may be broken
+		if !n.gaveUp {
+			n.gaveUp = true
+			n.shard.GiveUp()
+		}
+		n.router.Tick()
+		return
+	}
 	n.shard.Tick()
 	n.router.Tick()
 	n.coordinator.Tick()

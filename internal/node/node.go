@@ -119,6 +119,7 @@ type Node struct {
 	reportSoon       bool
 	stopping         bool
 	failed           error
+	gaveUp           bool // failed, and what waited was told
 	failedReply      []byte
 	lastOps          uint64
 	lastOpsAt        time.Time

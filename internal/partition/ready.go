@@ -367,9 +367,11 @@ func (r *Replica) SnapshotSent(to base.ReplicaID, ok bool) {
 }
 
 // StepSnapshot takes a MsgSnap whose stream has been received completely; the
-// token names the import. If raft does not want it, it is discarded.
+// token names the import. If raft does not want it, it is discarded. One that
+// is not new raft has to see, too: its answer is how the leader learns that
+// this replica is as far already.
 func (r *Replica) StepSnapshot(m *pb.Message, token uint64, out *Output) {
-	if r.installing || r.moving != nil || m.GetSnapshot().GetMetadata().GetIndex() <= r.state.Index {
+	if r.installing || r.moving != nil {
 		out.Discarded = append(out.Discarded, token)
 		return
 	}

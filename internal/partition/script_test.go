@@ -38,6 +38,8 @@ import (
 //	                                    does not get its appends done; stop=N,…
 //	                                    holds those with a snapshot only
 //	lose [to=N]                         messages under way are gone
+//	unheard                             the next snapshot arrives, and its
+//	                                    sender takes it for lost
 //	transfer N to=N · conf N [learner=N] [voter=N] [remove=N] [joint]
 //	deliver N                           it gets what is under way to it
 //	depose N by=N                       another one is elected meanwhile
@@ -120,6 +122,7 @@ type group struct {
 	text     strings.Builder
 	imports  []importing
 	election int
+	unheard  bool
 }
 
 // importing is a streamed snapshot: all keys of the sender.
@@ -241,7 +244,7 @@ func (g *group) member(c *script.Command, id uint64) *member {
 func (g *group) do(c *script.Command) string {
 	g.text.Reset()
 	var m *member
-	if !slices.Contains([]string{"group", "new", "run", "lose", "show", "restart"}, c.Name) {
+	if !slices.Contains([]string{"group", "new", "run", "lose", "unheard", "show", "restart"}, c.Name) {
 		m = g.member(c, c.Arg(0))
 	}
 	switch c.Name {
@@ -286,6 +289,9 @@ func (g *group) do(c *script.Command) string {
 		})
 	case "depose": // another replica is elected, without this one
 		g.depose(c, m)
+	case "unheard":
+		g.unheard = true
+		return g.text.String()
 	case "lose":
 		g.mail = slices.DeleteFunc(g.mail, func(x Message) bool {
 			return !c.Has("to") || uint64(x.Node) == c.Num("to", 0)
@@ -511,7 +517,8 @@ func (g *group) stream(m *member, s *SendSnapshot) {
 		}
 		g.note(to)
 	}
-	m.r.SnapshotSent(s.To, to != nil)
+	m.r.SnapshotSent(s.To, to != nil && !g.unheard)
+	g.unheard = false
 }
 
 // ingest makes the snapshot among a replica's appends its state.

@@ -186,6 +186,16 @@ func (s *session) scope() []Partition {
 	return s.directory().Partitions()
 }
 
+// blind refuses a command when there is no catalog yet: that is not an empty
+// database.
+func (s *session) blind(o *op) bool {
+	if s.cluster || len(s.scope()) > 0 {
+		return false
+	}
+	s.refuse(o.cmd, errNoOwner)
+	return true
+}
+
 // whole makes the part that asks one partition as a whole.
 func (s *session) whole(p *part, f *fan, e *entry, id base.PartitionID, args [][]byte) {
 	s.fill(&p.req, p, e)
@@ -198,6 +208,9 @@ func (s *session) whole(p *part, f *fan, e *entry, id base.PartitionID, args [][
 // everywhere asks every partition in scope the same.
 func (s *session) everywhere(o *op, args [][]byte, merge func(*resp.Writer, *fan)) {
 	scope := s.scope()
+	if s.blind(o) {
+		return
+	}
 	f := &fan{parts: make([]part, len(scope)), merge: merge}
 	for i := range scope {
 		s.whole(&f.parts[i], f, o.cmd, scope[i].ID, args)
@@ -229,6 +242,9 @@ func (s *session) scan(o *op) {
 	at, err := strconv.ParseUint(string(o.args[1]), 10, 64)
 	if err != nil {
 		s.refuse(o.cmd, "ERR invalid cursor")
+		return
+	}
+	if s.blind(o) {
 		return
 	}
 	slot, ok := keys.Cursor(at).Slot()

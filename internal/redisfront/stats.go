@@ -158,7 +158,7 @@ func (f *Front) rates() (ops, in, out float64) {
 // account counts a command that a partition has answered.
 func (f *Front) account(o *op, reply []byte) {
 	took := f.turnNanos() - o.start
-	failed := reply[0] == '-'
+	failed := len(reply) > 0 && reply[0] == '-' // a dead session's command may have lost its reply
 	o.cmd.stats.record(took, failed)
 	if failed {
 		f.countErrorReply(reply)

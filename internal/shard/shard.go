@@ -103,6 +103,14 @@ func (s *Shard) Add(r *partition.Replica) {
 	s.touch(r)
 }
 
+// GiveUp refuses or gives up everything that waits, for a node that has
+// stopped: its replicas are not to be ticked or stepped any more.
+func (s *Shard) GiveUp() {
+	for _, r := range s.order {
+		r.Close(&s.out)
+	}
+}
+
 // Remove drops a replica; what waits in it is refused.
 func (s *Shard) Remove(p base.PartitionID) {
 	r := s.replicas[p]
