@@ -13,6 +13,9 @@ var staleReads = Options{
 	Workload: "register", Faults: []string{"isolate", "pause"}, FaultEvery: 2 * second,
 }
 
+// transactions is for bugs in those over several partitions.
+var transactions = Options{Nodes: 3, Partitions: 3, Workload: "bank,append,skew"}
+
 // TestPlantedBugs plants one fault after the other around the core; the
 // checks must find each within a bounded number of seeds.
 func TestPlantedBugs(t *testing.T) {
@@ -53,6 +56,10 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "followers look at their clocks", bug: BugFollowerClock, find: "differs|expiry", with: Options{Workload: "expiry"}},
 		{name: "time goes backwards after a failover", bug: BugWallClock, find: "earlier one|before its time|came back",
 			with: Options{Nodes: 3, Workload: "expiry"}},
+		{name: "transactions lock nothing", bug: BugNoLocks, find: "bank|append|skew|linearizable", with: transactions},
+		{name: "transactions do not look at what was watched", bug: BugBlindWatch, find: "skew", with: transactions},
+		{name: "a commit is taken for an abort", bug: BugDroppedIntent, find: "bank|append|skew", with: transactions},
+		{name: "an intent is given up without asking", bug: BugImpatient, find: "bank|append|skew", with: transactions},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			start := time.Now()

@@ -40,6 +40,10 @@ const (
 	BugTornIngest             // a snapshot's position is written before its content
 	BugFollowerClock          // replicas decide deadlines by their own clocks
 	BugWallClock              // a leader's own clock is the time, also after a failover
+	BugNoLocks                // transactions over partitions lock nothing
+	BugBlindWatch             // transactions do not look at what was watched
+	BugDroppedIntent          // a participant takes a commit for an abort
+	BugImpatient              // a participant gives an intent up without asking home
 )
 
 // cluster is one run.

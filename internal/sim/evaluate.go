@@ -72,7 +72,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		return append(append(reply, '+'), b...)
 	}
 	reply, flushed := e.real.Evaluate(command.Call{
-		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
 	}, reply)
 	if flushed {
@@ -83,6 +83,9 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 
 // Slots implements partition.Evaluator.
 func (e evaluator) Slots(req *partition.Request, visit func(base.Slot)) bool {
+	if e.m.c.opts.Bug == BugNoLocks {
+		return true
+	}
 	return e.real.Slots(req.Args, req.Flags&partition.Group != 0, visit)
 }
 

@@ -174,3 +174,37 @@ func (p *proc) membersPlanted(ms []placement.Member, commit uint64) []placement.
 	}
 	return ms
 }
+
+// argsPlanted changes a request's arguments.
+func (e evaluator) argsPlanted(req *partition.Request) [][]byte {
+	args := req.Args
+	if e.m.c.opts.Bug != BugBlindWatch || req.Flags&partition.Group == 0 || string(args[0]) != "exec" {
+		return args
+	}
+	watched, _ := binary.Uvarint(args[2])
+	return append([][]byte{args[0], args[1], {0}}, args[3+watched:]...)
+}
+
+// resolvedPlanted changes what a participant is told of a transaction.
+func (p *proc) resolvedPlanted(req *partition.Request) {
+	if p.c.opts.Bug == BugDroppedIntent && req.Flags&partition.Transaction != 0 && req.Args[0][0] == 'R' {
+		req.Args = append([][]byte{{'R', 0}}, req.Args[1:]...)
+	}
+}
+
+// recoversPlanted gives up an intent that has been waiting.
+func (p *proc) recoversPlanted(r partition.Recover) bool {
+	if p.c.opts.Bug != BugImpatient {
+		return false
+	}
+	p.router.Submit([]*partition.Request{{
+		Partition: r.Partition, Proto: 2, Flags: partition.Write | partition.Whole | partition.Transaction,
+		Args: partition.ResolveArgs(r.ID, false), Sink: nobody{},
+	}})
+	return true
+}
+
+// nobody waits for a request.
+type nobody struct{}
+
+func (nobody) Complete(*partition.Request) {}

@@ -201,7 +201,9 @@ func (p *proc) carryOut(out *partition.Output) {
 	}
 	p.finish(out.Finished)
 	for _, r := range out.Recovers {
-		p.txns.Recover(r)
+		if !p.recoversPlanted(r) {
+			p.txns.Recover(r)
+		}
 	}
 	for _, s := range out.Settles {
 		p.txns.Settle(s)
@@ -347,12 +349,14 @@ func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
 		if p.c.opts.Bug == BugRetriedWrites { // under an origin that nobody knows
 			gateway += base.NodeID(1000 * it.Attempt)
 		}
-		p.shard.Submit(&partition.Request{
+		req := &partition.Request{
 			Partition: it.Partition, Slot: it.Slot, DB: it.DB, Proto: it.Proto, Flags: partition.RequestFlags(it.Flags),
 			Args: it.Args, Term: it.Term, Sink: &remoteSink{node: from},
 			Origin:  base.Origin{Gateway: gateway, Incarnation: it.Incarnation, Sequence: it.Sequence},
 			Session: it.Session, LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
-		})
+		}
+		p.resolvedPlanted(req)
+		p.shard.Submit(req)
 	}
 	if err != nil {
 		p.c.violate("n%d: requests: %v", p.m.id, err)
