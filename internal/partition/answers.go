@@ -98,43 +98,68 @@ func (m Answers) encoded() []effects.Answers {
 	return all
 }
 
-// gatherAnswers makes an entry's answers from the requests that were run for
-// the first time, and from what all say about low-waters.
-func gatherAnswers(dst []effects.Answers, ran []*Request) []effects.Answers {
-	for i := range dst {
-		dst[i].List = dst[i].List[:0]
-	}
-	dst = dst[:0]
-	of := func(id base.NodeID) *effects.Answers {
-		for i := range dst {
-			if dst[i].Gateway == id {
-				return &dst[i]
-			}
-		}
-		if len(dst) < cap(dst) { // with the memory of an earlier list
-			dst = dst[:len(dst)+1]
-			dst[len(dst)-1] = effects.Answers{Gateway: id, List: dst[len(dst)-1].List}
-		} else {
-			dst = append(dst, effects.Answers{Gateway: id})
-		}
-		return &dst[len(dst)-1]
-	}
+// answer is one request's, on its way into an entry.
+type answer struct {
+	origin   base.Origin
+	lowWater uint64
+	reply    []byte
+	recorded bool // only its low-water is news
+}
+
+// answersOf lists what an entry has to say about the requests of a round. What
+// a command left unchanged counts as well: were it run again behind a later
+// request that left something, their order would be another one.
+func answersOf(dst []answer, ran []*Request) []answer {
 	for _, req := range ran {
 		if req.Flags&Write == 0 || req.Origin.Gateway == 0 {
 			continue
 		}
-		a := of(req.Origin.Gateway)
-		a.LowWater = max(a.LowWater, req.LowWater)
-		if !req.Route.First {
+		dst = append(dst, answer{
+			origin: req.Origin, lowWater: req.LowWater, reply: req.Reply, recorded: req.Route.Known || req.Flags&Confirm != 0,
+		})
+	}
+	return dst
+}
+
+// gatherAnswers groups answers by gateway. It reuses dst's memory.
+func gatherAnswers(dst []effects.Answers, all []answer) []effects.Answers {
+	dst = dst[:0]
+	var before []uint64 // sequence last added, by index in dst
+	for _, x := range all {
+		i := slices.IndexFunc(dst, func(a effects.Answers) bool { return a.Gateway == x.origin.Gateway })
+		if i < 0 {
+			i = len(dst)
+			if i < cap(dst) { // with the memory of an earlier list
+				dst = dst[:i+1]
+				dst[i] = effects.Answers{List: dst[i].List[:0]}
+			} else {
+				dst = append(dst, effects.Answers{})
+			}
+			dst[i].Gateway = x.origin.Gateway
+			before = append(before, 0)
+		}
+		dst[i].LowWater = max(dst[i].LowWater, x.lowWater)
+		if x.recorded {
 			continue
 		}
-		reply := req.Reply
+		reply := x.reply
 		if len(reply) > maxKeptReply {
 			reply = []byte(replyTooLong)
 		}
-		a.Add(req.Origin.Sequence, reply, a.Last)
+		dst[i].Add(x.origin.Sequence, reply, before[i])
+		before[i] = x.origin.Sequence
 	}
 	return dst
+}
+
+// unconfirmed drops those answers that their gateways have, by what the
+// requests of a round say.
+func unconfirmed(all []answer, ran []*Request) []answer {
+	lows := map[base.NodeID]uint64{}
+	for _, req := range ran {
+		lows[req.Origin.Gateway] = max(lows[req.Origin.Gateway], req.LowWater)
+	}
+	return slices.DeleteFunc(all, func(x answer) bool { return x.origin.Sequence < lows[x.origin.Gateway] })
 }
 
 // keep makes the list independent of the bytes it was decoded from.

@@ -91,9 +91,8 @@ type Route struct {
 	// Evaluated is set by the replica when the request ran: from then on its
 	// arguments are not looked at any more.
 	Evaluated bool
-	// First is set by the replica when it ran the command, and did not answer
-	// for another reason.
-	First bool
+	// Known is set by the replica when the request was answered before.
+	Known bool
 }
 
 // Sink receives a finished request. Complete is called once, from the node's

@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
@@ -43,6 +44,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	case body != nil || confirmed:
 		r.propose(body, ran, out)
 	case len(ran) > 0:
+		r.keepUnrecorded(ran)
 		r.readID++
 		r.reads = ran
 		r.rn.ReadIndex(readContext(r.readID))
@@ -102,7 +104,7 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 		default:
 			reply = r.run(req, reply)
 		}
-		req.Route.Evaluated = true
+		req.Route.Evaluated, req.Route.Known = true, known
 		req.Status, req.Reply = Done, reply[start:len(reply):len(reply)]
 		ran = append(ran, req)
 	}
@@ -123,7 +125,6 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 			return append(append(append(reply, "-MISCONF "...), why...), "\r\n"...)
 		}
 	}
-	req.Route.First = true
 	if req.Flags&Transaction != 0 {
 		return r.runTransaction(req, reply)
 	}
@@ -165,7 +166,7 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 	if r.state.RoundTerm == r.term {
 		number = r.state.Round + 1
 	}
-	r.answers = gatherAnswers(r.answers, ran)
+	r.answers = gatherAnswers(r.answers, answersOf(r.unrecorded, ran))
 	size := 48 + len(body)
 	for i := range r.answers {
 		size += 32 + len(r.answers[i].List)
@@ -187,8 +188,27 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 	r.current = &round{term: r.term, number: number, requests: ran, bytes: len(entry), layer: body != nil}
 }
 
+// maxUnrecorded bounds the answers that wait for an entry to go with.
+const maxUnrecorded = 1 << 14
+
+// keepUnrecorded remembers the answers to writes that left no entry. They go
+// with the next one, unless their gateway has them by then.
+func (r *Replica) keepUnrecorded(ran []*Request) {
+	if !slices.ContainsFunc(ran, func(req *Request) bool { return req.Flags&Write != 0 }) {
+		return
+	}
+	r.unrecorded = unconfirmed(r.unrecorded, ran)
+	for _, x := range answersOf(nil, ran) {
+		if !x.recorded && len(r.unrecorded) < maxUnrecorded {
+			x.reply = slices.Clone(x.reply[:min(len(x.reply), maxKeptReply+1)])
+			r.unrecorded = append(r.unrecorded, x)
+		}
+	}
+}
+
 // finishRound answers the requests of a committed and applied round.
 func (r *Replica) finishRound(out *Output) {
+	r.unrecorded = r.unrecorded[:0]
 	out.finish(r.current.requests)
 	r.current = nil
 }
@@ -205,6 +225,7 @@ func (r *Replica) stepDown(out *Output) {
 	r.ready, r.handover, r.background, r.confIndex, r.confBarrier = false, 0, false, 0, 0
 	r.ov.RollbackAll()
 	r.txns.rollback()
+	r.unrecorded = nil
 	r.refuseAll(r.txns.parked, out)
 	r.txns.parked = nil
 	if r.current != nil {

@@ -140,7 +140,7 @@ func (words) Evaluate(txn *Txn, req *Request, reply []byte) []byte {
 	key := keys.RecordKey(nil, req.Slot, 0, []byte("k"))
 	old, _ := txn.Get(key)
 	reply = append(append(reply, "was "...), old...)
-	if len(req.Args) > 1 {
+	if len(req.Args) > 1 && (string(req.Args[0]) != "ifnone" || len(old) == 0) {
 		txn.Set(key, req.Args[1])
 	}
 	return reply

@@ -191,7 +191,7 @@ func (r *Router) send(rt *route, req *partition.Request) {
 	rt.sent++
 	req.Term, req.Leader = rt.term, 0
 	req.LowWater = r.lowWater(rt)
-	req.Route.Evaluated, req.Route.First = false, false
+	req.Route.Evaluated, req.Route.Known = false, false
 	req.Route.Node, req.Route.Attempt = rt.leader, r.attempt
 	if rt.leader == r.self {
 		r.out.Local = append(r.out.Local, req)
