@@ -81,6 +81,7 @@ type Request struct {
 type Route struct {
 	Since uint64      // tick at which it was submitted
 	Node  base.NodeID // where it is now; 0: with the router
+	Term  uint64      // of its leader when it was sent there
 	Bytes int         // size of its arguments
 	// Attempt counts the times that the gateway lost what it had under way to
 	// some node. What carries an older number was sent before that.

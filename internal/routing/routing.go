@@ -192,7 +192,7 @@ func (r *Router) send(rt *route, req *partition.Request) {
 	req.Term, req.Leader = rt.term, 0
 	req.LowWater = r.lowWater(rt)
 	req.Route.Evaluated, req.Route.Known = false, false
-	req.Route.Node, req.Route.Attempt = rt.leader, r.attempt
+	req.Route.Node, req.Route.Term, req.Route.Attempt = rt.leader, rt.term, r.attempt
 	if rt.leader == r.self {
 		r.out.Local = append(r.out.Local, req)
 	} else {
@@ -256,7 +256,9 @@ func (r *Router) refusedBy(rt *route, from base.NodeID, req *partition.Request) 
 	switch {
 	case term > rt.term:
 		rt.leader, rt.term = hint, term
-	case term == rt.term && from == rt.leader && hint != from:
+	case term == rt.term && from == rt.leader && hint != from && req.Route.Term == term:
+		// It led in this term, and does not any more. (What was sent in an earlier
+		// term may have been refused while it still stood for this one.)
 		rt.refused, rt.leader = rt.term, 0
 	case from == rt.leader:
 		rt.paused = true // nothing learnt: do not ask again at once
