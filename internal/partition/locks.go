@@ -15,6 +15,7 @@ import (
 const (
 	recoverTicks = 40  // until an intent is asked about, and between two times
 	settleTicks  = 100 // until a verdict's participants are told, likewise
+	inheritTicks = 10  // until then for a new leader: the coordinator had some time already
 )
 
 // transactions is what a replica knows of the transactions over several
@@ -38,14 +39,14 @@ type intent struct {
 	participants []base.PartitionID // home first
 	slots        []base.Slot
 	body         []byte // operations, in the format of package effects
-	since        uint64 // tick at which this leadership began to wait for its end
+	due          uint64 // tick at which this leadership asks what became of it
 }
 
 // verdict is how a transaction ended, kept by its home.
 type verdict struct {
 	committed    bool
 	participants []base.PartitionID
-	since        uint64
+	due          uint64 // tick at which this leadership tells the participants
 }
 
 const txnRecordVersion = 1
@@ -208,14 +209,23 @@ func (t *transactions) rollback() {
 	t.released = true // parked requests look again
 }
 
-// watchFrom begins to count the age of what is here: a new leadership gives
-// every coordinator its time again.
-func (t *transactions) watchFrom(tick uint64) {
+// inherit begins to count the age of what is here, for a new leadership.
+func (t *transactions) inherit(tick uint64) {
 	for _, i := range t.intents {
-		i.since = tick
+		i.due = tick + inheritTicks
 	}
 	for _, v := range t.verdicts {
-		v.since = tick
+		v.due = tick + settleTicks
+	}
+}
+
+// nodeDown has those intents asked about whose coordinator's process is gone,
+// as far as can be seen from here.
+func (t *transactions) nodeDown(node base.NodeID, tick uint64) {
+	for id, i := range t.intents {
+		if id.Gateway == node {
+			i.due = min(i.due, tick+1)
+		}
 	}
 }
 
@@ -312,14 +322,14 @@ func (r *Replica) reportTransactions(out *Output) {
 	}
 	t.reported = r.ticks
 	for _, id := range slices.SortedFunc(maps.Keys(t.intents), compareTxnIDs) {
-		if i := t.intents[id]; r.ticks-i.since >= recoverTicks {
-			i.since = r.ticks
+		if i := t.intents[id]; r.ticks >= i.due {
+			i.due = r.ticks + recoverTicks
 			out.Recovers = append(out.Recovers, Recover{Partition: r.cfg.Partition, Home: i.participants[0], ID: id})
 		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(t.verdicts), compareTxnIDs) {
-		if v := t.verdicts[id]; v.committed && r.ticks-v.since >= settleTicks {
-			v.since = r.ticks
+		if v := t.verdicts[id]; v.committed && r.ticks >= v.due {
+			v.due = r.ticks + settleTicks
 			out.Settles = append(out.Settles, Settle{ID: id, Participants: v.participants})
 		}
 	}

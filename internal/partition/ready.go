@@ -211,7 +211,7 @@ func (r *Replica) apply(e *pb.Entry, out *Output) error {
 		if len(e.GetData()) == 0 {
 			if r.Leads() && term == r.term {
 				r.ready = true
-				r.txns.watchFrom(r.ticks)
+				r.txns.inherit(r.ticks)
 				out.Changed = append(out.Changed, r)
 			}
 		} else {

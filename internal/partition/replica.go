@@ -293,6 +293,7 @@ func (r *Replica) Tick() {
 // leader, for they would refuse each other's votes until the election timeout
 // otherwise, and one after the other stands for election.
 func (r *Replica) NodeDown(node base.NodeID) {
+	r.txns.nodeDown(node, r.ticks)
 	if r.lead == 0 || r.state.Members[r.lead] != node || r.Leads() {
 		return
 	}

@@ -212,7 +212,7 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 		return reply
 	}
 	r.setIntent(id, &intent{
-		stamp: r.txn.now, participants: participants, slots: slots, body: body, since: r.ticks,
+		stamp: r.txn.now, participants: participants, slots: slots, body: body, due: r.ticks + recoverTicks,
 	})
 	return reply
 }
@@ -232,7 +232,7 @@ func (r *Replica) commit(id TxnID) byte {
 	r.carryOut(i)
 	r.setIntent(id, nil)
 	if len(i.participants) > 1 {
-		r.setVerdict(id, &verdict{committed: true, participants: i.participants, since: r.ticks})
+		r.setVerdict(id, &verdict{committed: true, participants: i.participants, due: r.ticks + settleTicks})
 	}
 	return TxnCommitted
 }
