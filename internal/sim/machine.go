@@ -214,11 +214,15 @@ func (p *proc) newReplica(rec partition.Recovered) *partition.Replica {
 		Logger: slog.New(slog.DiscardHandler), Rand: p.c.rand.Uint64, ReadOnly: func() string { return p.m.disk.full },
 		ElectionTicks: p.c.opts.ElectionTicks, QueueTicks: requestTicks,
 	}, rec)
-	if err != nil {
+	switch {
+	case err == nil:
+		return r
+	case planned(err): // it looks for intents
+		p.fail(err)
+	default:
 		p.c.violate("n%d p%d: %v", p.m.id, rec.Log.Partition, err)
-		return nil
 	}
-	return r
+	return nil
 }
 
 // tombstoneVote marks the log of a removed replica, as in package node.
