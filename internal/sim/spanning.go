@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"coterie/internal/base"
 	"coterie/internal/command"
@@ -170,26 +171,43 @@ func (c *cluster) leftovers() string {
 			return fmt.Sprintf("n%d still coordinates %d transactions", m.id, n)
 		}
 		for _, r := range m.proc.shard.Replicas() {
-			if n := r.TxnsAtRest(c.gone); n > 0 && r.Ready() {
-				return fmt.Sprintf("p%d, led by n%d, keeps %d intents and verdicts:%s", r.Partition(), m.id, n, records(r))
+			if !r.Ready() || r.TxnsAtRest(c.gone) == 0 {
+				continue
+			}
+			if left := c.records(r); left != "" {
+				return fmt.Sprintf("p%d, led by n%d, keeps%s", r.Partition(), m.id, left)
 			}
 		}
 	}
 	return ""
 }
 
-// records lists a replica's intents and verdicts.
-func records(r *partition.Replica) (text string) {
+// records lists a replica's intents and verdicts, without those that may stay:
+// aborted, of a gateway's life that is over. Its next one says so with its
+// first write here, if there is any.
+func (c *cluster) records(r *partition.Replica) (text string) {
 	it := r.Overlay().Iter(keys.TxnBounds(r.Partition()))
 	defer it.Close()
 	for it.Next() {
-		if gateway, sequence, verdict, ok := keys.ParseTxnKey(it.Key()); ok {
-			what := "intent"
-			if verdict {
-				what = "verdict"
-			}
-			text += fmt.Sprintf(" %s %v %x", what, partition.TxnID{Gateway: gateway, Sequence: sequence}, it.Value())
+		gateway, sequence, verdict, ok := keys.ParseTxnKey(it.Key())
+		id := partition.TxnID{Gateway: gateway, Sequence: sequence}
+		switch aborted := verdict && it.Value()[1] == 0; { // behind the version
+		case !ok || aborted && c.over(id):
+		case verdict:
+			text += fmt.Sprintf(" verdict %v %x", id, it.Value())
+		default:
+			text += fmt.Sprintf(" intent %v %x", id, it.Value())
 		}
 	}
 	return text
+}
+
+// over says whether the life of the gateway that made an id has ended.
+func (c *cluster) over(id partition.TxnID) bool {
+	for _, m := range c.machines {
+		if m.id == id.Gateway && m.proc != nil {
+			return !strings.HasPrefix(id.String(), fmt.Sprintf("%d.%d.", m.id, m.incarnation))
+		}
+	}
+	return true
 }
