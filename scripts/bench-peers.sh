@@ -12,6 +12,7 @@ pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
 go build -o "$dir/coterie" ./cmd/coterie
 go build -o "$dir/redis-wait" ./scripts/redis-wait
+go build -o "$dir/txn-load" ./scripts/txn-load
 co="$dir/coterie"
 N=200000
 
@@ -36,6 +37,11 @@ row() { # name requests args...
 	awk -v name="$name" -v n="$n" -v t=$((t1 - t0)) '
 		/"ops_per_s":/ && !o {gsub(/[",]/,"",$2); o=$2} /"p50_us":/ && !p {gsub(/,/,"",$2); p=$2} /"p99_us":/ && !q {gsub(/,/,"",$2); q=$2}
 		END {printf "%-44s %8.0f ops/s  p50 %5.2f ms  p99 %5.2f ms  CPU of the servers %5.1f us/op\n", name, o, p/1000, q/1000, t*10000/n}' "$dir/out.json"
+}
+txn_row() { # name n args...
+	local name=$1 n=$2 t0 t1 line; shift 2
+	t0=$(ticks); line=$("$dir/txn-load" -addr $A -n "$n" "$@"); t1=$(ticks)
+	printf "%-44s %s, CPU of the servers %.1f us/op\n" "$name" "$line" "$(echo "($t1-$t0)*10000/$n" | bc -l)"
 }
 redis() { # port args...
 	local port=$1; shift; mkdir -p "$dir/r$port"
@@ -69,6 +75,7 @@ etcd() { # round
 	local key=0123456789abcdef
 	"$ETCD/etcdctl" --endpoints "$E" put $key "$(printf '%64s' x)" >/dev/null
 	etcd_row "etcd, get, 50 clients" 60000 --clients 50 --conns 50 range "$key" --consistency l
+	etcd_row "etcd, transaction of 2 puts, 50 clients" 30000 --clients 50 --conns 50 txn-put --txn-ops 2 --key-size 16 --val-size 64 --key-space-size 100000
 	etcd_row "etcd, put, 1 client" 2000 --clients 1 --conns 1 put --key-size 16 --val-size 64 --key-space-size 100000
 	stop; rm -rf "$dir"/etcd?
 }
@@ -87,6 +94,14 @@ for ((round = 1; round <= rounds; round++)); do
 		row "3 nodes, $parts partition(s), GET, cluster" $N -a $C --cluster --command get
 		row "3 nodes, $parts partition(s), SET, 1 connection" 5000 -a $A --command set -c 1
 		row "3 nodes, $parts partition(s), SET, 1 conn., cluster" 5000 -a $C --cluster --command set -c 1
+		if [ $parts = 3 ]; then
+			txn_row "3 nodes, one SET" 100000 -span 0 -sets 1
+			txn_row "3 nodes, MULTI of 2 SETs, in 1 partition" 60000 -span 1
+			txn_row "3 nodes, MULTI of 2 SETs, in 2 partitions" 30000 -span 2
+			txn_row "3 nodes, MULTI of 3 SETs, in 3 partitions" 20000 -span 3 -sets 3
+			txn_row "3 nodes, the same on 10 keys, in 1" 30000 -span 1 -hot 10
+			txn_row "3 nodes, the same on 10 keys, in 2" 5000 -span 2 -hot 10
+		fi
 		stop
 	done
 	start_cluster 3 $((14000 + round * 10)) 1
