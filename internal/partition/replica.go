@@ -93,6 +93,7 @@ type Replica struct {
 	lead     base.ReplicaID
 	term     uint64
 	txns     transactions
+	versions versions
 	ready    bool // leads, and the empty entry of its term is applied
 	handover int  // ticks left of a handover of leadership
 	campaign int  // ticks until it stands for election; 0: not planned

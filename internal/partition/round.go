@@ -28,6 +28,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.txn.now = max(now, r.state.Stamp+1)
 	r.txn.nextID = r.state.NextObjectID
 	r.ov.Begin()
+	r.versions.round++
 	ran, confirmed := r.evaluateQueue(held, out)
 	if r.background {
 		r.forgetAborted()
@@ -36,6 +37,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 		r.background = r.cfg.Evaluator.Background(&r.txn)
 	}
 	body := r.ov.End()
+	r.versions.noteWrites(body, r.ticks)
 	if err := r.ov.Err(); err != nil {
 		out.fail(fmt.Errorf("partition %d: read state: %w", r.cfg.Partition, err))
 		return
@@ -226,6 +228,7 @@ func (r *Replica) stepDown(out *Output) {
 	r.ov.RollbackAll()
 	r.txns.rollback()
 	r.unrecorded = nil
+	r.versions = versions{}
 	r.refuseAll(r.txns.parked, out)
 	r.txns.parked = nil
 	if r.current != nil {

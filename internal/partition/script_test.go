@@ -117,6 +117,7 @@ type group struct {
 	t        *testing.T
 	members  map[uint64]*member
 	sequence uint64 // of requests
+	token    []byte // of the last READ
 	mail     []Message
 	reqs     map[string]*Request
 	text     strings.Builder
@@ -153,6 +154,12 @@ func evaluateGroup(txn *Txn, req *Request, reply []byte) []byte {
 		slot, value, ok := strings.Cut(string(w), "/")
 		if !ok {
 			return append(reply, "-1"...)
+		}
+		if req.Flags&Write == 0 {
+			n, _ := strconv.Atoi(slot)
+			old, _ := txn.Get(keys.RecordKey(nil, base.Slot(n), 0, []byte("k")))
+			reply = append(append(reply, " is "...), old...)
+			continue
 		}
 		n, _ := strconv.Atoi(slot)
 		key := keys.RecordKey(nil, base.Slot(n), 0, []byte("k"))
@@ -409,6 +416,11 @@ func (g *group) transaction(c *script.Command, m *member) {
 		req.Args = CommitArgs(id)
 	case "abort", "finish":
 		req.Args = ResolveArgs(id, op == "finish")
+	case "read", "validate":
+		req.Flags &^= Write
+		if req.Args = ReadArgs(words); op == "validate" {
+			req.Args = ValidateArgs(g.token, words)
+		}
 	case "recover":
 		req.Args = RecoverArgs(id)
 	case "forget":
@@ -460,7 +472,11 @@ func (g *group) note(m *member) {
 		}
 		switch req.Status {
 		case Done:
-			fmt.Fprintf(&g.text, "%d: %s is done: %s\n", m.id, name, req.Reply)
+			reply := req.Reply
+			if len(reply) > 1+TokenLen && reply[0] == TxnRead { // the token is for validate
+				g.token, reply = slices.Clone(reply[1:1+TokenLen]), slices.Concat(reply[:1], reply[1+TokenLen:])
+			}
+			fmt.Fprintf(&g.text, "%d: %s is done: %s\n", m.id, name, reply)
 		case NotRun:
 			fmt.Fprintf(&g.text, "%d: %s was not run; leader %d, term %d\n", m.id, name, req.Leader, req.Term)
 		case Unknown:

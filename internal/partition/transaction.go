@@ -23,11 +23,13 @@ type TxnID struct {
 // their first argument; what follows is described where the arguments are
 // made. See docs/internals/transactions.md.
 const (
-	txnPrepare = 'P'
-	txnCommit  = 'C'
-	txnResolve = 'R'
-	txnForget  = 'F'
-	txnRecover = 'V'
+	txnPrepare  = 'P'
+	txnCommit   = 'C'
+	txnResolve  = 'R'
+	txnForget   = 'F'
+	txnRecover  = 'V'
+	txnRead     = 'G'
+	txnValidate = 'W'
 )
 
 // The first byte of a participant's answer. What follows a vote is the reply
@@ -39,7 +41,13 @@ const (
 	TxnAborted   = 'A' // the transaction was aborted before
 	TxnCommitted = 'C'
 	TxnResolved  = 'R'
+	TxnRead      = 'G' // a token, then the group's reply
+	TxnValid     = 'Y'
+	TxnChanged   = 'X'
 )
+
+// TokenLen is the length of the token in the answer to READ.
+const TokenLen = 16
 
 // PrepareArgs makes the arguments of PREPARE: the op and whether to wait for
 // locks, the id (empty for the request to home: it is that request's own
@@ -78,6 +86,17 @@ func ForgetArgs(ids ...TxnID) [][]byte {
 
 // RecoverArgs makes the arguments of RECOVER.
 func RecoverArgs(id TxnID) [][]byte { return [][]byte{{txnRecover}, appendTxnID(nil, id)} }
+
+// ReadArgs makes the arguments of READ: a group that only reads.
+func ReadArgs(group [][]byte) [][]byte {
+	return append([][]byte{{txnRead, 1}, nil, nil}, group...)
+}
+
+// ValidateArgs makes the arguments of VALIDATE: has anything changed that a
+// READ of the same group saw? token is from its answer.
+func ValidateArgs(token []byte, group [][]byte) [][]byte {
+	return append([][]byte{{txnValidate, 0}, token, nil}, group...)
+}
 
 func appendTxnID(dst []byte, id TxnID) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(id.Gateway))
@@ -134,10 +153,14 @@ func compareTxnIDs(a, b TxnID) int {
 	return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Sequence, b.Sequence))
 }
 
-// endsTransaction says whether a request is a transaction's message and no
-// PREPARE: it releases what is held, also where nothing new is taken.
+// endsTransaction says whether a request is a transaction's message that takes
+// no lock and meets none: it runs also where nothing new is taken.
 func endsTransaction(req *Request) bool {
-	return req.Flags&Transaction != 0 && len(req.Args) > 0 && len(req.Args[0]) > 0 && req.Args[0][0] != txnPrepare
+	if req.Flags&Transaction == 0 || len(req.Args) == 0 || len(req.Args[0]) == 0 {
+		return false
+	}
+	op := req.Args[0][0]
+	return op != txnPrepare && op != txnRead
 }
 
 // runTransaction evaluates a transaction's message. What it does to locks,
@@ -154,6 +177,12 @@ func (r *Replica) runTransaction(req *Request, reply []byte) []byte {
 			}
 		}
 		return append(reply, TxnResolved)
+	}
+	switch args[0][0] {
+	case txnRead:
+		return r.readGroup(req, reply)
+	case txnValidate:
+		return append(reply, r.validate(req))
 	}
 	id := TxnID{req.Origin.Gateway, req.Origin.Sequence}
 	if len(args) < 2 {
@@ -301,6 +330,7 @@ func (r *Replica) setIntent(id TxnID, i *intent) {
 	before := t.intents[id]
 	r.ov.Delete(key)
 	t.drop(id)
+	r.versions.noteRelease(before.slots)
 	t.released = true
 	t.undo = append(t.undo, func() { t.hold(id, before) })
 }

@@ -161,20 +161,10 @@ func (s *session) divide(o *op) {
 		s.request(o, shares[0].p.ID, shares[0].slot)
 		o.req.Args = shares[0].args
 		return
-	case o.cmd.spec.Flags&command.Write != 0:
-		x := &spread{}
-		x.add(o.cmd, shares, uint8(s.db.Load()))
-		s.joinUp(o, x, nil, func(w *resp.Writer) { x.writeOne(w) })
-		return
 	}
-	f := &fan{parts: make([]part, len(shares)), merge: mergeKeyed(o.cmd.spec.Fan)}
-	for i := range shares {
-		p := &f.parts[i]
-		s.fill(&p.req, p, o.cmd)
-		p.f, p.keys = f, shares[i].keys
-		p.req.Partition, p.req.Slot, p.req.Args = shares[i].p.ID, shares[i].slot, shares[i].args
-	}
-	s.launch(o, f)
+	x := &spread{}
+	x.add(o.cmd, shares, uint8(s.db.Load()))
+	s.joinUp(o, x, nil, func(w *resp.Writer) { x.writeOne(w) })
 }
 
 // scope are the partitions that a command about a whole database speaks of:

@@ -55,6 +55,11 @@ func (x *spread) add(e *entry, shares []share, db uint8) {
 	x.commands = append(x.commands, c)
 }
 
+// readOnly says whether none of the commands writes.
+func (x *spread) readOnly() bool {
+	return !slices.ContainsFunc(x.commands, func(c spreadCommand) bool { return c.e.spec.Flags&command.Write != 0 })
+}
+
 // begin takes the headers off the groups' replies. It is false when the
 // partition declined, and then has written its reply.
 func (x *spread) begin(w *resp.Writer) bool {
@@ -133,7 +138,7 @@ func (s *session) joinUp(o *op, x *spread, watched [][]byte, write func(*resp.Wr
 	j := &joint{o: o, x: x, watched: watched, write: write}
 	j.t = txn.Transaction{
 		Session: s.id, Proto: uint8(s.proto.Load()), DB: uint8(s.db.Load()),
-		Once: len(watched) > 0, Sink: j, Parts: make([]txn.Part, len(x.members)),
+		Once: len(watched) > 0, ReadOnly: len(watched) == 0 && x.readOnly(), Sink: j, Parts: make([]txn.Part, len(x.members)),
 	}
 	for i, m := range x.members {
 		j.t.Parts[i] = txn.Part{Partition: m.p.ID, Slot: m.slot, Args: command.ExecGroup(s.id, m.watched, m.group)}

@@ -87,6 +87,12 @@ func (o *op) transact() {
 	o.txn = &spanning{o: o, groups: groups, commands: len(cmds)}
 	t := &o.txn.Transaction
 	t.Session, t.Proto, t.DB, t.Once, t.Sink = o.session(), 2, uint8(o.of.kind.DB), len(watched) > 0, o.txn
+	t.ReadOnly = len(watched) == 0
+	for _, g := range groups {
+		for _, cmd := range g.commands {
+			t.ReadOnly = t.ReadOnly && o.s.c.table.Lookup(cmd.Args).Flags&command.Write == 0
+		}
+	}
 	for _, g := range groups {
 		t.Parts = append(t.Parts, txn.Part{
 			Partition: g.partition, Slot: g.slot, Args: command.ExecGroup(o.watcher(), g.watched, g.commands),

@@ -39,6 +39,7 @@ const (
 	maxForgets      = 1 << 14 // verdicts to be forgotten at the next tick; of others home reports itself
 	forgetBatch     = 1 << 10 // verdicts in one FORGET
 	maxAgain        = 3       // attempts after the first, when others recovered the one before
+	maxReads        = 2       // attempts to read without locks
 )
 
 // Part is a transaction's share in one partition.
@@ -60,7 +61,10 @@ type Transaction struct {
 	// second time, because it looks at watched keys and they are forgotten with
 	// it. Such a transaction waits for its locks at once.
 	Once bool
-	Sink Sink
+	// ReadOnly says that no part writes. Then the parts are read without locks,
+	// and asked once more whether what they said still holds.
+	ReadOnly bool
+	Sink     Sink
 
 	// Status is Done if it is committed, or was declined by a part: then Reply
 	// is that part's. NotRun and Unknown come with an error reply.
@@ -154,8 +158,10 @@ func (c *Coordinator) Begin(t *Transaction) {
 		c.finish(t, partition.NotRun, []byte(ReplyCrowded))
 	case len(t.Parts) > maxParts:
 		c.finish(t, partition.NotRun, []byte(ReplyTooWide))
+	case t.ReadOnly:
+		c.read(t, 1)
 	default:
-		c.start(&attempt{t: t, ordered: t.Once})
+		c.lock(t)
 	}
 }
 
@@ -199,6 +205,65 @@ func (c *Coordinator) call(p base.PartitionID, args [][]byte, came func(*call)) 
 	k.came = func() { came(k) }
 	return k
 }
+
+// read asks all parts at once, and then, when all have answered, whether what
+// they said still holds: if it does, it all held at the moment in between. After
+// maxReads attempts the transaction takes locks like any other.
+func (c *Coordinator) read(t *Transaction, try int) {
+	calls := make([]*call, len(t.Parts))
+	left := len(calls)
+	for i := range t.Parts {
+		k := c.call(t.Parts[i].Partition, partition.ReadArgs(t.Parts[i].Args), func(*call) {
+			if left--; left == 0 {
+				c.readDone(t, try, calls)
+			}
+		})
+		k.reads(t, &t.Parts[i])
+		calls[i] = k
+		c.due = append(c.due, &k.req)
+	}
+	c.submit()
+}
+
+// reads makes a call one that brings a transaction's commands and writes
+// nothing.
+func (k *call) reads(t *Transaction, part *Part) {
+	k.req.Flags = partition.Whole | partition.Transaction
+	k.req.Slot, k.req.Session, k.req.DB, k.req.Proto = part.Slot, t.Session, t.DB, t.Proto
+}
+
+func (c *Coordinator) readDone(t *Transaction, try int, calls []*call) {
+	tokens := make([][]byte, len(calls))
+	for i, k := range calls {
+		if k.vote() != partition.TxnRead || len(k.req.Reply) <= 1+partition.TokenLen {
+			c.finish(t, partition.NotRun, notRun(k))
+			return
+		}
+		tokens[i], t.Parts[i].Reply = k.req.Reply[1:1+partition.TokenLen], k.req.Reply[1+partition.TokenLen:]
+	}
+	left, changed := len(calls), false
+	for i := range t.Parts {
+		k := c.call(t.Parts[i].Partition, partition.ValidateArgs(tokens[i], t.Parts[i].Args), func(k *call) {
+			changed = changed || k.vote() != partition.TxnValid
+			if left--; left > 0 {
+				return
+			}
+			switch {
+			case !changed:
+				c.finish(t, partition.Done, nil)
+			case try < maxReads:
+				c.read(t, try+1)
+			default:
+				c.lock(t)
+			}
+		})
+		k.reads(t, &t.Parts[i])
+		c.due = append(c.due, &k.req)
+	}
+}
+
+// lock begins a transaction that takes locks.
+func (c *Coordinator) lock(t *Transaction) { c.start(&attempt{t: t, ordered: t.Once}) }
 
 // start begins an attempt under a new id.
 func (c *Coordinator) start(a *attempt) {

@@ -27,7 +27,11 @@ func (g *gateway) Submit(reqs []*partition.Request) {
 		req.Origin = base.Origin{Gateway: 1, Incarnation: 1, Sequence: g.sequence}
 		g.open = append(g.open, req)
 		fmt.Fprintf(&g.text, "%d -> p%d %s\n", g.sequence, req.Partition, describe(req))
-		if want := partition.Write | partition.Whole | partition.Transaction; req.Flags != want {
+		want := partition.Write | partition.Whole | partition.Transaction
+		if op := req.Args[0][0]; op == 'G' || op == 'W' {
+			want &^= partition.Write
+		}
+		if req.Flags != want {
 			fmt.Fprintf(&g.text, "FLAGS %b\n", req.Flags)
 		}
 	}
@@ -54,6 +58,10 @@ func describe(req *partition.Request) string {
 			s += fmt.Sprintf(" p%d", binary.BigEndian.Uint32(b))
 		}
 		return fmt.Sprintf("%s %q session=%d slot=%d db=%d", s, req.Args[3:], req.Session, req.Slot, req.DB)
+	case 'G':
+		return fmt.Sprintf("READ %q session=%d", req.Args[3:], req.Session)
+	case 'W':
+		return fmt.Sprintf("VALIDATE %q %q", req.Args[1], req.Args[3:])
 	case 'C':
 		return "COMMIT" + ids
 	case 'R':
@@ -96,7 +104,7 @@ func (n *named) CompleteTxn(t *Transaction) {
 // TestScripts runs the golden scripts. Every command is followed by a turn.
 // Commands:
 //
-//	begin NAME parts=P,P… [once]
+//	begin NAME parts=P,P… [once] [reads]
 //	answer p=N WORD                the oldest request at a partition: P C A R … is
 //	                               a vote; not-run, unknown and error are that
 //	recover p=N home=N seq=N · settle parts=P,P… seq=N
@@ -114,7 +122,7 @@ func (g *gateway) do(c *script.Command) string {
 	id := partition.TxnID{Gateway: base.NodeID(c.Num("gateway", 9)), Sequence: c.Num("seq", 0)}
 	switch c.Name {
 	case "begin":
-		t := &Transaction{Session: 7, Proto: 3, DB: 2, Sink: &named{g: g, name: c.Args[0]}, Once: c.Has("once")}
+		t := &Transaction{Session: 7, Proto: 3, DB: 2, Sink: &named{g: g, name: c.Args[0]}, Once: c.Has("once"), ReadOnly: c.Has("reads")}
 		for _, p := range c.Nums("parts") {
 			t.Parts = append(t.Parts, Part{
 				Partition: base.PartitionID(p), Slot: base.Slot(10 * p), Args: [][]byte{[]byte(fmt.Sprintf("group%d", p))},

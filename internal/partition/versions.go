@@ -1,0 +1,99 @@
+package partition
+
+import (
+	"encoding/binary"
+
+	"coterie/internal/base"
+	"coterie/internal/effects"
+	"coterie/internal/keys"
+)
+
+// versionsTicks is how long slots are watched for changes after the last
+// transaction that only read.
+const versionsTicks = 1200
+
+// versions says in which round of this leadership each slot was last written.
+// It is kept only while there are transactions that read over several
+// partitions, for they ask whether what they saw has stayed (VALIDATE).
+type versions struct {
+	round uint64               // the round being evaluated
+	last  map[base.Slot]uint64 // nil: not kept
+	all   uint64               // round in which some range of slots was written
+	used  uint64               // tick of the last READ
+}
+
+// readGroup runs a group that only reads, and says as of when.
+func (r *Replica) readGroup(req *Request, reply []byte) []byte {
+	v := &r.versions
+	if v.used = r.ticks; v.last == nil {
+		v.last = map[base.Slot]uint64{}
+	}
+	reply = append(reply, TxnRead)
+	reply = binary.BigEndian.AppendUint64(reply, r.term)
+	// What this round writes may come before or behind: it counts as a change.
+	reply = binary.BigEndian.AppendUint64(reply, v.round-1)
+	group := *req
+	group.Args, group.Flags = req.Args[3:], Group
+	return r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
+}
+
+// validate says whether the slots of a group are as a READ saw them: not
+// written since, and not locked, for what a transaction is going to write may
+// have been decided already. What single commands of this round write is later
+// than the question, and no matter.
+func (r *Replica) validate(req *Request) byte {
+	if len(req.Args) < 3 || len(req.Args[1]) != TokenLen {
+		return TxnChanged
+	}
+	term, round := binary.BigEndian.Uint64(req.Args[1]), binary.BigEndian.Uint64(req.Args[1][8:])
+	slots, whole := r.slotsOf(req)
+	if term != r.term || whole || r.versions.last == nil || r.versions.all > round {
+		return TxnChanged
+	}
+	for _, s := range slots {
+		if _, locked := r.txns.held[s]; locked || r.versions.last[s] > round {
+			return TxnChanged
+		}
+	}
+	return TxnValid
+}
+
+// noteRelease remembers the end of locks, at once: what they covered may have
+// been decided before a VALIDATE in the same round was asked for.
+func (v *versions) noteRelease(slots []base.Slot) {
+	if v.last == nil {
+		return
+	}
+	for _, s := range slots {
+		v.last[s] = v.round
+	}
+}
+
+// noteWrites remembers what the round wrote.
+func (v *versions) noteWrites(body []byte, tick uint64) {
+	if v.last == nil {
+		return
+	}
+	if tick-v.used > versionsTicks {
+		v.last = nil
+		return
+	}
+	d := effects.Body(body)
+	for {
+		op, ok := d.Next()
+		if !ok {
+			return
+		}
+		slot, ofSlot := keys.SlotOf(op.Key)
+		switch {
+		case op.Kind == effects.DeleteRange:
+			v.all = v.round
+		case ofSlot:
+			v.last[slot] = v.round
+		case len(op.Key) > 0 && op.Key[0] == keys.MetaPrefix: // generations, perhaps
+			if _, _, _, txn := keys.ParseTxnKey(op.Key); !txn {
+				v.all = v.round
+			}
+		}
+	}
+}
