@@ -24,6 +24,7 @@ type op struct {
 	open  int // parts that are not completed
 	merge func([]*part) []byte
 	txn   *spanning // instead of parts
+	via   *proc     // that a Final read was sent through
 }
 
 // part is one request of an op.
@@ -189,6 +190,11 @@ func (o *op) returned(status partition.Status, reply []byte) {
 
 // gatewayDied ends what was under way: the client cannot know.
 func (s *session) gatewayDied(p *proc) {
+	for _, o := range s.open {
+		if o.Final && o.via == p {
+			o.askElsewhere()
+		}
+	}
 	if s.proc != p {
 		return
 	}
@@ -296,9 +302,31 @@ func (ch *chapter) readOn() {
 		p := alive[c.rand.IntN(len(alive))].proc
 		c.after(int64(i)*200*micro, func() {
 			o.Call = c.now
-			p.do(func() { o.submit(p, o.requests()) })
+			o.askAt(p)
 		})
 	}
+}
+
+// askAt sends a Final read through a process.
+func (o *op) askAt(p *proc) {
+	if p.dead {
+		o.askElsewhere()
+		return
+	}
+	o.via = p
+	p.do(func() { o.submit(p, o.requests()) })
+}
+
+// askElsewhere sends it again when that process is gone: a node whose disk is
+// damaged may be given up also when all faults have ended.
+func (o *op) askElsewhere() {
+	c := o.s.c
+	o.parts, o.txn, o.via = nil, nil, nil
+	c.after(10*milli, func() {
+		if alive := c.serving(); len(alive) > 0 {
+			o.askAt(alive[c.rand.IntN(len(alive))].proc)
+		}
+	})
 }
 
 func (ch *chapter) lastRead(o *op) {

@@ -231,6 +231,9 @@ func (rp *replay) run() ([]record, error) {
 			return nil, rp.corrupt(off, "a record of type %d, with %d known durable, does not belong here",
 				rec.typ, rec.durable)
 		}
+		if off == segmentHeaderBytes && rec.end() > begin {
+			return nil, rp.corrupt(off, "its checkpoint ends at %d, but only %d bytes were durable when it got its name", rec.end(), begin)
+		}
 		rp.pending = append(rp.pending, rec)
 		durable := rec.durable
 		if rec.end() <= begin || rp.next != nil {
