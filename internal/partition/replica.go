@@ -105,6 +105,7 @@ type Replica struct {
 	replyBytes int               // of the round under way
 	highest    []base.Origin     // of each gateway's requests in the round being evaluated
 	answers    []effects.Answers // of a round, for reuse
+	scratch    []answer          // likewise
 	unrecorded []answer          // of writes that left no entry, until the next one
 	background bool              // housekeeping wants a turn
 	confIndex  uint64            // own configuration change under way

@@ -168,7 +168,9 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 	if r.state.RoundTerm == r.term {
 		number = r.state.Round + 1
 	}
-	r.answers = gatherAnswers(r.answers, answersOf(r.unrecorded, ran))
+	r.scratch = answersOf(append(r.scratch[:0], r.unrecorded...), ran)
+	r.answers = gatherAnswers(r.answers, r.scratch)
+	clear(r.scratch)
 	size := 48 + len(body)
 	for i := range r.answers {
 		size += 32 + len(r.answers[i].List)
