@@ -2,10 +2,11 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -378,21 +379,21 @@ func (d *driver) diskFull(r *rand.Rand) (string, func() error) {
 	if !n.mounted || d.busy[i] {
 		return "", nil
 	}
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(n.disk(), &fs); err != nil {
+	var room syscall.Statfs_t
+	if err := syscall.Statfs(n.disk(), &room); err != nil {
 		return "", nil
 	}
 	left, how := int64(diskLeft), "almost"
 	if r.IntN(3) == 0 {
 		left, how = 0, "wholly"
 	}
-	ballast := filepath.Join(n.disk(), "ballast")
-	f, err := os.Create(ballast)
+	f, err := os.CreateTemp(n.disk(), "ballast") // one of several, perhaps
 	if err != nil {
 		return "", nil
 	}
+	ballast := f.Name()
 	block := make([]byte, 1<<20)
-	for size := int64(fs.Bavail)*int64(fs.Bsize) - left; size > 0; size -= int64(len(block)) {
+	for size := int64(room.Bavail)*int64(room.Bsize) - left; size > 0; size -= int64(len(block)) {
 		if _, err := f.Write(block[:min(size, int64(len(block)))]); err != nil {
 			break // full
 		}
@@ -400,6 +401,9 @@ func (d *driver) diskFull(r *rand.Rand) (string, func() error) {
 	_ = f.Close()
 	return fmt.Sprintf("node %d, %s", i+1, how), func() error {
 		err := os.Remove(ballast)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 		if how == "wholly" || n.stopped() {
 			n.stop()
 			if lerr := n.launch(); lerr != nil {
