@@ -107,8 +107,10 @@ type Replica struct {
 	answers    []effects.Answers // of a round, for reuse
 	scratch    []answer          // likewise
 	unrecorded []answer          // of writes that left no entry, until the next one
-	background bool              // housekeeping wants a turn
-	confIndex  uint64            // own configuration change under way
+	// unrecordedHigh has each gateway's highest sequence among those.
+	unrecordedHigh []base.Origin
+	background     bool   // housekeeping wants a turn
+	confIndex      uint64 // own configuration change under way
 	// confBarrier is the first index that this leadership could propose after
 	// it had applied the last configuration change: see ConfKnown.
 	confBarrier uint64

@@ -81,7 +81,9 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 			if r.inRound(req.Origin) {
 				break // sent twice: the second copy finds the first one's answer in the next round
 			}
-			before, known, over = r.state.Answers.find(req.Origin)
+			if before, known, over = r.state.Answers.find(req.Origin); !known && !over {
+				before, known = r.findUnrecorded(req.Origin)
+			}
 		}
 		n++
 		// What has run already must not wait: the lock may be its own.
@@ -206,8 +208,36 @@ func (r *Replica) keepUnrecorded(ran []*Request) {
 		if !x.recorded && len(r.unrecorded) < maxUnrecorded {
 			x.reply = slices.Clone(x.reply[:min(len(x.reply), maxKeptReply+1)])
 			r.unrecorded = append(r.unrecorded, x)
+			r.noteHigh(x.origin)
 		}
 	}
+}
+
+func (r *Replica) noteHigh(o base.Origin) {
+	for i := range r.unrecordedHigh {
+		if h := &r.unrecordedHigh[i]; h.Gateway == o.Gateway {
+			h.Sequence = max(h.Sequence, o.Sequence)
+			return
+		}
+	}
+	r.unrecordedHigh = append(r.unrecordedHigh, o)
+}
+
+// findUnrecorded returns such an answer. A request that comes again to the same
+// leader must not be run behind later ones, which may have left something that
+// is no effect: a transaction would find the watch of the next one.
+func (r *Replica) findUnrecorded(o base.Origin) (reply []byte, known bool) {
+	for _, h := range r.unrecordedHigh { // new requests have higher sequences
+		if h.Gateway == o.Gateway && o.Sequence <= h.Sequence {
+			i := slices.IndexFunc(r.unrecorded, func(x answer) bool {
+				return x.origin.Gateway == o.Gateway && x.origin.Sequence == o.Sequence
+			})
+			if i >= 0 {
+				return r.unrecorded[i].reply, true
+			}
+		}
+	}
+	return nil, false
 }
 
 // finishRound answers the requests of a committed and applied round.
@@ -229,7 +259,7 @@ func (r *Replica) stepDown(out *Output) {
 	r.ready, r.handover, r.background, r.confIndex, r.confBarrier = false, 0, false, 0, 0
 	r.ov.RollbackAll()
 	r.txns.rollback()
-	r.unrecorded = nil
+	r.unrecorded, r.unrecordedHigh = nil, nil
 	r.versions = versions{}
 	r.refuseAll(r.txns.parked, out)
 	r.txns.parked = nil
