@@ -321,7 +321,7 @@ func (o *op) askAt(p *proc) {
 // damaged may be given up also when all faults have ended.
 func (o *op) askElsewhere() {
 	c := o.s.c
-	o.parts, o.txn, o.via = nil, nil, nil
+	o.parts, o.open, o.txn, o.via = nil, 0, nil, nil
 	c.after(10*milli, func() {
 		if alive := c.serving(); len(alive) > 0 {
 			o.askAt(alive[c.rand.IntN(len(alive))].proc)
