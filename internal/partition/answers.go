@@ -30,7 +30,8 @@ type gatewayAnswers struct {
 	lists    []effects.Answers // as they came in entries, oldest first
 }
 
-// note takes in what an entry says of a gateway's requests. The list is kept.
+// note takes in what an entry says of a gateway's requests. The list is copied:
+// it may alias the entry.
 func (m Answers) note(a effects.Answers) {
 	g := m[a.Gateway]
 	if g == nil {
@@ -42,6 +43,7 @@ func (m Answers) note(a effects.Answers) {
 	// round than its successors, and what is kept must not depend on history.
 	g.lists = slices.DeleteFunc(g.lists, func(x effects.Answers) bool { return x.Last < g.lowWater })
 	if len(a.List) > 0 && a.Last >= g.lowWater {
+		a.List = bytes.Clone(a.List)
 		g.lists = append(g.lists, a)
 	}
 }
@@ -115,10 +117,43 @@ func answersOf(dst []answer, ran []*Request) []answer {
 			continue
 		}
 		dst = append(dst, answer{
-			origin: req.Origin, lowWater: req.LowWater, reply: req.Reply, recorded: req.Route.Known || req.Flags&Confirm != 0,
+			origin: req.Origin, lowWater: req.LowWater, reply: keptReply(req.Reply), recorded: req.Route.Known || req.Flags&Confirm != 0,
 		})
 	}
 	return dst
+}
+
+// keptReply is what is kept of a reply.
+func keptReply(reply []byte) []byte {
+	if len(reply) > maxKeptReply {
+		return []byte(replyTooLong)
+	}
+	return reply
+}
+
+// highWater is the highest sequence of each gateway in a set of requests.
+type highWater []base.Origin
+
+// covers says whether a request of the same gateway with this or a higher
+// sequence is in the set.
+func (h highWater) covers(o base.Origin) bool {
+	for _, x := range h {
+		if x.Gateway == o.Gateway {
+			return o.Sequence <= x.Sequence
+		}
+	}
+	return false
+}
+
+// raise puts a request into the set.
+func (h *highWater) raise(o base.Origin) {
+	for i := range *h {
+		if x := &(*h)[i]; x.Gateway == o.Gateway {
+			x.Sequence = max(x.Sequence, o.Sequence)
+			return
+		}
+	}
+	*h = append(*h, o)
 }
 
 // gatherAnswers groups answers by gateway. It reuses dst's memory.
@@ -142,11 +177,7 @@ func gatherAnswers(dst []effects.Answers, all []answer) []effects.Answers {
 		if x.recorded {
 			continue
 		}
-		reply := x.reply
-		if len(reply) > maxKeptReply {
-			reply = []byte(replyTooLong)
-		}
-		dst[i].Add(x.origin.Sequence, reply, before[i])
+		dst[i].Add(x.origin.Sequence, x.reply, before[i])
 		before[i] = x.origin.Sequence
 	}
 	return dst
@@ -160,10 +191,4 @@ func unconfirmed(all []answer, ran []*Request) []answer {
 		lows[req.Origin.Gateway] = max(lows[req.Origin.Gateway], req.LowWater)
 	}
 	return slices.DeleteFunc(all, func(x answer) bool { return x.origin.Sequence < lows[x.origin.Gateway] })
-}
-
-// keep makes the list independent of the bytes it was decoded from.
-func keep(a effects.Answers) effects.Answers {
-	a.List = bytes.Clone(a.List)
-	return a
 }

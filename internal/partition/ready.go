@@ -267,7 +267,7 @@ func (r *Replica) applyRound(e *pb.Entry) error {
 	r.state.RoundTerm, r.state.Round = h.Term, h.Round
 	r.state.Stamp, r.state.NextObjectID = h.Stamp, h.NextObjectID
 	for _, a := range list {
-		r.state.Answers.note(keep(a))
+		r.state.Answers.note(a)
 	}
 	return nil
 }

@@ -103,12 +103,12 @@ type Replica struct {
 	reads      []*Request // evaluated, waiting for readID's confirmation
 	readID     uint64
 	replyBytes int               // of the round under way
-	highest    []base.Origin     // of each gateway's requests in the round being evaluated
+	highest    highWater         // of each gateway's requests in the round being evaluated
 	answers    []effects.Answers // of a round, for reuse
 	scratch    []answer          // likewise
 	unrecorded []answer          // of writes that left no entry, until the next one
 	// unrecordedHigh has each gateway's highest sequence among those.
-	unrecordedHigh []base.Origin
+	unrecordedHigh highWater
 	background     bool   // housekeeping wants a turn
 	confIndex      uint64 // own configuration change under way
 	// confBarrier is the first index that this leadership could propose after

@@ -78,7 +78,8 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 		}
 		before, known, over := []byte(nil), false, false
 		if req.Flags&Write != 0 {
-			if r.inRound(req.Origin) {
+			// A gateway's requests come in the order of their sequences, or again.
+			if r.highest.covers(req.Origin) {
 				break // sent twice: the second copy finds the first one's answer in the next round
 			}
 			if before, known, over = r.state.Answers.find(req.Origin); !known && !over {
@@ -92,7 +93,7 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 			continue
 		}
 		if req.Flags&Write != 0 {
-			r.enterRound(req.Origin)
+			r.highest.raise(req.Origin)
 		}
 		start := len(reply)
 		switch {
@@ -133,28 +134,6 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 		return r.runTransaction(req, reply)
 	}
 	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
-}
-
-// inRound says whether a request with this origin is in the round already. A
-// gateway's requests come in the order of their sequences, or again.
-func (r *Replica) inRound(o base.Origin) bool {
-	for _, h := range r.highest {
-		if h.Gateway == o.Gateway {
-			return o.Sequence <= h.Sequence
-		}
-	}
-	return false
-}
-
-// enterRound notes that a request is in the round.
-func (r *Replica) enterRound(o base.Origin) {
-	for i := range r.highest {
-		if h := &r.highest[i]; h.Gateway == o.Gateway {
-			h.Sequence = o.Sequence
-			return
-		}
-	}
-	r.highest = append(r.highest, o)
 }
 
 // overdue says whether a request has been here for longer than its gateway
@@ -206,38 +185,27 @@ func (r *Replica) keepUnrecorded(ran []*Request) {
 	r.unrecorded = unconfirmed(r.unrecorded, ran)
 	for _, x := range answersOf(nil, ran) {
 		if !x.recorded && len(r.unrecorded) < maxUnrecorded {
-			x.reply = slices.Clone(x.reply[:min(len(x.reply), maxKeptReply+1)])
+			x.reply = slices.Clone(x.reply)
 			r.unrecorded = append(r.unrecorded, x)
-			r.noteHigh(x.origin)
+			r.unrecordedHigh.raise(x.origin)
 		}
 	}
-}
-
-func (r *Replica) noteHigh(o base.Origin) {
-	for i := range r.unrecordedHigh {
-		if h := &r.unrecordedHigh[i]; h.Gateway == o.Gateway {
-			h.Sequence = max(h.Sequence, o.Sequence)
-			return
-		}
-	}
-	r.unrecordedHigh = append(r.unrecordedHigh, o)
 }
 
 // findUnrecorded returns such an answer. A request that comes again to the same
 // leader must not be run behind later ones, which may have left something that
 // is no effect: a transaction would find the watch of the next one.
 func (r *Replica) findUnrecorded(o base.Origin) (reply []byte, known bool) {
-	for _, h := range r.unrecordedHigh { // new requests have higher sequences
-		if h.Gateway == o.Gateway && o.Sequence <= h.Sequence {
-			i := slices.IndexFunc(r.unrecorded, func(x answer) bool {
-				return x.origin.Gateway == o.Gateway && x.origin.Sequence == o.Sequence
-			})
-			if i >= 0 {
-				return r.unrecorded[i].reply, true
-			}
-		}
+	if !r.unrecordedHigh.covers(o) { // as all new requests
+		return nil, false
 	}
-	return nil, false
+	i := slices.IndexFunc(r.unrecorded, func(x answer) bool {
+		return x.origin.Gateway == o.Gateway && x.origin.Sequence == o.Sequence
+	})
+	if i < 0 {
+		return nil, false
+	}
+	return r.unrecorded[i].reply, true
 }
 
 // finishRound answers the requests of a committed and applied round.

@@ -175,7 +175,7 @@ func (r *stateReader) answers() Answers {
 			return nil
 		}
 		r.b = rest
-		m.note(keep(a))
+		m.note(a)
 	}
 	return m
 }
