@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"coterie/internal/base"
-	"coterie/internal/effects"
 	"coterie/internal/keys"
+	"coterie/internal/overlay"
 	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
 	"coterie/internal/storage/state"
@@ -126,14 +126,7 @@ func (n *Node) mover() {
 func (n *Node) commitMove(m *partition.MoveDown) error {
 	b := n.states.NewBatch()
 	for _, op := range m.Frozen.Ops() {
-		switch op.Kind {
-		case effects.Set:
-			b.Set(op.Key, op.Value)
-		case effects.Delete:
-			b.Delete(op.Key)
-		case effects.DeleteRange:
-			b.DeleteRange(op.Key, op.Value)
-		}
+		overlay.Write(b, op)
 	}
 	b.Set(keys.StateKey(m.Replica.Partition()), m.Record)
 	return n.states.Commit(b)

@@ -26,6 +26,7 @@ import (
 	"slices"
 
 	"coterie/internal/effects"
+	"coterie/internal/kv"
 	"coterie/internal/storage/state"
 
 	"github.com/RaduBerinde/btreemap"
@@ -309,7 +310,10 @@ func (o *Overlay) DeleteRange(lower, upper []byte) {
 
 // Apply applies a committed entry's operations: those of another replica's
 // evaluation. There must be no layers. Values alias the entry's bytes.
-func (o *Overlay) Apply(d *effects.Decoder) error {
+func (o *Overlay) Apply(d *effects.Decoder) error { return o.play(nil, d) }
+
+// play carries out operations, in a layer or, if l is nil, as applied ones.
+func (o *Overlay) play(l *layer, d *effects.Decoder) error {
 	for {
 		op, ok := d.Next()
 		if !ok {
@@ -317,12 +321,24 @@ func (o *Overlay) Apply(d *effects.Decoder) error {
 		}
 		switch op.Kind {
 		case effects.Set:
-			o.put(nil, op.Key, op.Value, false)
+			o.put(l, op.Key, op.Value, false)
 		case effects.Delete:
-			o.put(nil, op.Key, nil, true)
+			o.put(l, op.Key, nil, true)
 		case effects.DeleteRange:
-			o.putRange(nil, op.Key, op.Value)
+			o.putRange(l, op.Key, op.Value)
 		}
+	}
+}
+
+// Write carries out one operation on any writer.
+func Write(w kv.Writer, op effects.Op) {
+	switch op.Kind {
+	case effects.Set:
+		w.Set(op.Key, op.Value)
+	case effects.Delete:
+		w.Delete(op.Key)
+	case effects.DeleteRange:
+		w.DeleteRange(op.Key, op.Value)
 	}
 }
 
@@ -392,22 +408,8 @@ func (o *Overlay) Freeze() *Frozen {
 // replay writes a layer's operations again, into a new active table.
 func (o *Overlay) replay(l *layer) {
 	d := effects.Body(l.body)
-	for {
-		op, ok := d.Next()
-		if !ok {
-			break
-		}
-		switch op.Kind {
-		case effects.Set:
-			o.put(l, op.Key, op.Value, false)
-		case effects.Delete:
-			o.put(l, op.Key, nil, true)
-		case effects.DeleteRange:
-			o.putRange(l, op.Key, op.Value)
-		}
-	}
-	if d.Err() != nil {
-		panic("overlay: a layer's own body does not decode: " + d.Err().Error())
+	if err := o.play(l, &d); err != nil {
+		panic("overlay: a layer's own body does not decode: " + err.Error())
 	}
 }
 

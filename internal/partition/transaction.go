@@ -10,6 +10,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/effects"
 	"coterie/internal/keys"
+	"coterie/internal/overlay"
 )
 
 // TxnID names a transaction over several partitions: it is the origin of the
@@ -302,14 +303,7 @@ func (r *Replica) carryOut(i *intent) {
 		if !ok {
 			break
 		}
-		switch op.Kind {
-		case effects.Set:
-			r.txn.Set(op.Key, op.Value)
-		case effects.Delete:
-			r.txn.Delete(op.Key)
-		case effects.DeleteRange:
-			r.txn.DeleteRange(op.Key, op.Value)
-		}
+		overlay.Write(&r.txn, op)
 	}
 	if d.Err() != nil {
 		panic(fmt.Sprintf("partition %d: intent: %v", r.cfg.Partition, d.Err()))

@@ -7,6 +7,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/effects"
 	"coterie/internal/keys"
+	"coterie/internal/overlay"
 	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
 )
@@ -176,14 +177,10 @@ func (p *proc) commitMove(m *partition.MoveDown) {
 		if p.c.opts.Bug == BugLostEffect && i == 1 {
 			continue
 		}
-		switch op.Kind {
-		case effects.Set:
-			b.Set(op.Key, p.movedPlanted(op.Key, op.Value))
-		case effects.Delete:
-			b.Delete(op.Key)
-		case effects.DeleteRange:
-			b.DeleteRange(op.Key, op.Value)
+		if op.Kind == effects.Set {
+			op.Value = p.movedPlanted(op.Key, op.Value)
 		}
+		overlay.Write(b, op)
 	}
 	b.Set(keys.StateKey(m.Replica.Partition()), m.Record)
 	if err := p.m.states.Commit(b); err != nil {
