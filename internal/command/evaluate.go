@@ -15,7 +15,8 @@ type Evaluator struct {
 	out   resp.Writer
 	ctx   Ctx
 
-	groupFlushed bool // by one of a group's commands
+	keys         []int // scratch
+	groupFlushed bool  // by one of a group's commands
 }
 
 // NewEvaluator returns an Evaluator of a table's commands.
@@ -101,16 +102,12 @@ func (e *Evaluator) run(call Call) {
 
 // touch tells who watches the keys of a command that wrote.
 func (e *Evaluator) touch(call Call, spec *Spec) {
-	k := spec.Keys
-	if k.First <= 0 || spec.Flags&MovableKeys != 0 {
+	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
+	if len(e.keys) == 0 {
 		call.Watches.TouchAll()
 		return
 	}
-	last := k.Last
-	if last < 0 {
-		last += len(call.Args)
-	}
-	for i := k.First; i <= last && i < len(call.Args); i += max(k.Step, 1) {
+	for _, i := range e.keys {
 		call.Watches.touch(WatchedKey(call.DB, call.Args[i]))
 	}
 	if spec.Name == "copy" || spec.Name == "move" { // to another database, perhaps
@@ -153,34 +150,19 @@ func (e *Evaluator) slots(args [][]byte, visit func(base.Slot)) bool {
 	if spec == nil || !spec.CheckArity(len(args)) {
 		return true
 	}
-	k := spec.Keys
-	if k.First <= 0 {
-		return false
-	}
-	last := k.Last
-	if last < 0 {
-		last += len(args)
-	}
-	for i := k.First; i <= last && i < len(args); i += max(k.Step, 1) {
+	e.keys = spec.AppendKeys(e.keys[:0], args)
+	for _, i := range e.keys {
 		visit(base.KeySlot(args[i]))
 	}
-	return true
+	return len(e.keys) > 0 || spec.FindKeys == nil && spec.Keys.First > 0
 }
 
 // ownsKeys says whether all keys are in the partition's span. The first key
 // comes last, so that the handler finds it located.
 func (e *Evaluator) ownsKeys(spec *Spec, args [][]byte) bool {
-	k := spec.Keys
-	if k.First <= 0 {
-		return true
-	}
-	last := k.Last
-	if last < 0 {
-		last += len(args)
-	}
-	last = min(last, len(args)-1)
-	for i := last - (last-k.First)%k.Step; i >= k.First; i -= k.Step {
-		if !e.space.Owns(args[i]) {
+	e.keys = spec.AppendKeys(e.keys[:0], args)
+	for n := len(e.keys) - 1; n >= 0; n-- {
+		if !e.space.Owns(args[e.keys[n]]) {
 			return false
 		}
 	}

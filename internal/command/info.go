@@ -140,11 +140,15 @@ func (s *Spec) keySpecs() []KeySpec {
 	if s.KeySpecs != nil || s.Keys.First <= 0 {
 		return s.KeySpecs
 	}
-	flags := []string{"RO", "access"}
+	return []KeySpec{{Keys: s.Keys, Flags: s.access()}}
+}
+
+// access is what a command does to its keys when its row does not say more.
+func (s *Spec) access() []string {
 	if s.Flags&Write != 0 {
-		flags = []string{"RW", "update"}
+		return []string{"RW", "update"}
 	}
-	return []KeySpec{{Keys: s.Keys, Flags: flags}}
+	return []string{"RO", "access"}
 }
 
 var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
@@ -254,7 +258,7 @@ func (t *Table) getKeys(w *resp.Writer, line [][]byte, withFlags bool) {
 	case s == nil:
 		w.Error("ERR Invalid command specified")
 		return
-	case s.Keys.First <= 0 && s.Flags&MovableKeys == 0:
+	case !s.HasKeys():
 		w.Error("ERR The command has no key arguments")
 		return
 	case !s.CheckArity(len(line)):
@@ -266,7 +270,15 @@ func (t *Table) getKeys(w *resp.Writer, line [][]byte, withFlags bool) {
 		flags []string
 	}
 	var uses []use
+	if s.FindKeys != nil {
+		for _, at := range s.FindKeys(nil, line) {
+			uses = append(uses, use{at, s.access()})
+		}
+	}
 	for _, ks := range s.keySpecs() {
+		if s.FindKeys != nil {
+			break
+		}
 		for _, at := range ks.Keys.appendTo(nil, len(line)) {
 			uses = append(uses, use{at, ks.Flags})
 		}

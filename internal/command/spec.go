@@ -98,6 +98,11 @@ type Spec struct {
 	// nil, there is one: all of Keys, read or updated as Flags say.
 	KeySpecs []KeySpec
 
+	// FindKeys appends the positions of the keys in args to dst, for a command
+	// whose arguments say where its keys are (EVAL, ZUNIONSTORE); nil: Keys says
+	// all. Arguments that make no sense have no keys: Run says what is wrong.
+	FindKeys func(dst []int, args [][]byte) []int
+
 	// Full is the name with its container's, "object|encoding". NewTable sets it.
 	Full string
 

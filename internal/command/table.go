@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -43,6 +44,9 @@ func (t *Table) add(row *Spec, parent string) error {
 		return fmt.Errorf("command %q: two rows", row.Full)
 	case row.Keys.First > 0 && row.Keys.Step <= 0:
 		return fmt.Errorf("command %q: keys without a step", row.Full)
+	}
+	if row.FindKeys != nil {
+		row.Flags |= MovableKeys
 	}
 	t.byName[row.Full] = row
 	row.Sub = append([]Spec(nil), row.Sub...)
@@ -152,10 +156,36 @@ func (s *Spec) ArityError() string {
 	return "ERR wrong number of arguments for '" + s.Full + "' command"
 }
 
+// HasKeys says whether a command may name keys at all; one that does not
+// speaks of a partition or a database as a whole.
+func (s *Spec) HasKeys() bool { return s.Keys.First > 0 || s.FindKeys != nil }
+
 // AppendKeys appends the positions of the keys in args, which have passed
 // CheckArity.
 func (s *Spec) AppendKeys(dst []int, args [][]byte) []int {
+	if s.FindKeys != nil {
+		return s.FindKeys(dst, args)
+	}
 	return s.Keys.appendTo(dst, len(args))
+}
+
+// NumberedKeys makes a FindKeys for commands whose argument `at` is the number
+// of keys that follow it, and which have a key at each of the positions before.
+func NumberedKeys(at int, before ...int) func(dst []int, args [][]byte) []int {
+	return func(dst []int, args [][]byte) []int {
+		if at >= len(args) {
+			return dst
+		}
+		n, err := strconv.Atoi(string(args[at]))
+		if err != nil || n < 0 || n > len(args)-at-1 {
+			return dst
+		}
+		dst = append(dst, before...)
+		for i := range n {
+			dst = append(dst, at+1+i)
+		}
+		return dst
+	}
 }
 
 func (k KeyRange) appendTo(dst []int, n int) []int {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -121,6 +122,26 @@ func TestDescribeIsWellFormed(t *testing.T) {
 			if n, err := resp.SkipReply(w.Buf); err != nil || n != len(w.Buf) {
 				t.Errorf("%s, RESP%d: %d of %d bytes are a reply: %v", line, proto, n, len(w.Buf), err)
 			}
+		}
+	}
+}
+
+func TestNumberedKeys(t *testing.T) {
+	tests := []struct {
+		args string
+		want string
+	}{
+		{"zunionstore d 2 a b weights 1 2", "[1 3 4]"},
+		{"zunionstore d 0", "[1]"},
+		{"zunionstore d 3 a b", "[]"}, // nonsense has no keys
+		{"zunionstore d x a b", "[]"},
+		{"zunionstore d -1 a", "[]"},
+		{"zunionstore d", "[]"},
+	}
+	find := NumberedKeys(2, 1)
+	for _, tt := range tests {
+		if got := fmt.Sprint(find(nil, words(tt.args))); got != tt.want {
+			t.Errorf("%s: keys at %s, want %s", tt.args, got, tt.want)
 		}
 	}
 }

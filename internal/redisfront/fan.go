@@ -105,13 +105,9 @@ type share struct {
 // shares gives each partition the keys it owns, with what belongs to them. A
 // command that works in one partition is that one's as it is.
 func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
-	first, step, last := e.spec.Keys.First, max(e.spec.Keys.Step, 1), e.spec.Keys.Last
-	if last < 0 {
-		last += len(args)
-	}
-	last = min(last, len(args)-1)
 	byID := make(map[base.PartitionID]int)
-	for i, n := first, 0; i <= last; i, n = i+step, n+1 {
+	at := e.spec.AppendKeys(nil, args)
+	for n, i := range at {
 		if len(args[i]) > s.f.opts.Limits.KeyBytes {
 			return nil, s.keyTooLong()
 		}
@@ -123,28 +119,33 @@ func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
 		if why != "" {
 			return nil, why
 		}
-		at, known := byID[p.ID]
+		of, known := byID[p.ID]
 		if !known {
-			at = len(list)
-			byID[p.ID] = at
-			list = append(list, share{p: p, slot: slot, args: slices.Clone(args[:first])})
+			of = len(list)
+			byID[p.ID] = of
+			list = append(list, share{p: p, slot: slot})
 		}
-		list[at].keys = append(list[at].keys, n)
-		list[at].args = append(list[at].args, args[i:min(i+step, len(args))]...)
+		list[of].keys = append(list[of].keys, n)
 	}
-	odd := (last-first+1)%step != 0 && (e.spec.Fan == command.FanOK || last+step > len(args))
 	switch {
-	case len(list) > 1 && mergeKeyed(e.spec.Fan) == nil:
-		return nil, errCrossPartition
 	case len(list) == 1:
 		list[0].args = args
 		return list, ""
-	case odd: // one partition says so, of the first key with something behind it
+	case mergeKeyed(e.spec.Fan) == nil:
+		return nil, errCrossPartition
+	}
+	// What can be divided has its keys in one range.
+	first, step, end := at[0], e.spec.Keys.Step, at[len(at)-1]+e.spec.Keys.Step
+	if end > len(args) { // one partition says so, of the first key with something behind it
 		list[0].args = append(slices.Clone(args[:first+step]), args[first])
 		return list[:1], ""
 	}
 	for i := range list {
-		list[i].args = append(list[i].args, args[min(last+step, len(args)):]...)
+		list[i].args = slices.Clone(args[:first])
+		for _, n := range list[i].keys {
+			list[i].args = append(list[i].args, args[at[n]:at[n]+step]...)
+		}
+		list[i].args = append(list[i].args, args[end:]...)
 	}
 	return list, ""
 }

@@ -73,7 +73,7 @@ func (s *session) notQueued(o *op, e *entry) string {
 		return "ERR the transaction is too large"
 	case e.local != nil, e.full == "unwatch":
 		return ""
-	case e.route != nil, e.spec.Keys.First == 0, e.spec.Keys.First >= len(o.args):
+	case e.route != nil, len(e.spec.AppendKeys(nil, o.args)) == 0:
 		return "ERR '" + e.full + "' asks every partition and cannot be part of a transaction"
 	}
 	_, why := s.shares(e, o.args)

@@ -32,41 +32,31 @@ func (s *session) route(o *op) {
 		s.routeWhole(o)
 		return
 	}
-	k, n := spec.Keys, len(o.args)
-	if k.First == 0 || k.First >= n {
+	s.keyAt = spec.AppendKeys(s.keyAt[:0], o.args)
+	if len(s.keyAt) == 0 {
 		s.anywhere(o)
 		return
 	}
-	last := k.Last
-	if last < 0 {
-		last += n
-	}
 	limit := s.f.opts.Limits.KeyBytes
-	if len(o.args[k.First]) > limit {
-		s.refuseKey(o.cmd)
-		return
-	}
-	slot := base.KeySlot(o.args[k.First])
-	p := s.directory().BySlot(slot)
-	if last > k.First {
-		step := max(k.Step, 1)
-		for i := k.First + step; i <= last && i < n; i += step {
-			if len(o.args[i]) > limit {
-				s.refuseKey(o.cmd)
-				return
-			}
-			other := base.KeySlot(o.args[i])
-			if other == slot {
-				continue
-			}
-			if s.cluster {
-				s.refuse(o.cmd, errCrossSlot)
-				return
-			}
-			if s.dir.BySlot(other) != p {
-				s.divide(o)
-				return
-			}
+	var slot base.Slot
+	var p *Partition
+	for n, at := range s.keyAt {
+		key := o.args[at]
+		if len(key) > limit {
+			s.refuseKey(o.cmd)
+			return
+		}
+		other := base.KeySlot(key)
+		switch {
+		case n == 0:
+			slot, p = other, s.directory().BySlot(other)
+		case other == slot:
+		case s.cluster:
+			s.refuse(o.cmd, errCrossSlot)
+			return
+		case s.dir.BySlot(other) != p:
+			s.divide(o)
+			return
 		}
 	}
 	if p == nil {

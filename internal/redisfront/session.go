@@ -49,6 +49,7 @@ type session struct {
 	dir       *Directory // as of this read; nil until needed
 	now       int64      // when this read was done; nanoseconds of the front's clock
 	rw        resp.Writer
+	keyAt     []int  // scratch: where a command's keys are
 	lastEntry *entry // the last command, since the next is often the same
 	lastName  string
 	silence   replyMode
