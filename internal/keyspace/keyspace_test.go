@@ -35,7 +35,7 @@ func put(s *keyspace.Space, key, value string, at int64) {
 // putObject stores a collection of n elements.
 func putObject(s *keyspace.Space, key string, n int, at int64) {
 	old := s.Lookup([]byte(key))
-	obj := keyspace.Object{ID: s.Txn.NewObjectID(), Count: uint64(n)}
+	obj := keyspace.Object{ID: s.Txn.NewObjectID(base.KeySlot([]byte(key))), Count: uint64(n)}
 	for i := range n {
 		s.SetElement(base.KeySlot([]byte(key)), obj.ID, fmt.Append(nil, "e", i), []byte{0})
 	}

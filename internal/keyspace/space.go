@@ -213,7 +213,7 @@ func (s *Space) Copy(from base.Slot, r Record, dst []byte, old Record) {
 // copied copies an object's elements, and returns a record that names the copy.
 func (s *Space) copied(r Record, obj Object, from, to base.Slot) Record {
 	lower, upper := keys.ElementBounds(from, obj.ID)
-	fresh := Object{ID: s.Txn.NewObjectID(), Count: obj.Count}
+	fresh := Object{ID: s.Txn.NewObjectID(to), Count: obj.Count}
 	it := s.Txn.Iter(lower, upper)
 	defer it.Close()
 	for it.Next() {

@@ -54,8 +54,9 @@ type Txn interface {
 
 	// Now is the round's stamp. It is the only clock that a command may see.
 	Now() base.Stamp
-	// NewObjectID returns an id that no collection of this partition ever had.
-	NewObjectID() uint64
+	// NewObjectID returns an id that no collection of this slot ever had. Of the
+	// slot something must have been read before.
+	NewObjectID(base.Slot) uint64
 	// Rand returns a number that a command may use as its random source. It
 	// is drawn where the command is evaluated; only effects are replicated.
 	Rand() uint64

@@ -60,7 +60,7 @@ func (t *Txn) Locked(slot base.Slot) bool {
 func (t *Txn) Now() base.Stamp { return t.now }
 
 // NewObjectID implements kv.Txn.
-func (t *Txn) NewObjectID() uint64 {
+func (t *Txn) NewObjectID(base.Slot) uint64 {
 	id := t.nextID
 	t.nextID++
 	return id

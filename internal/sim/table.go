@@ -26,7 +26,7 @@ func (t *table) Err() error                    { return nil }
 func (t *table) Set(key, value []byte)         { t.m[string(key)] = slices.Clone(value) }
 func (t *table) Delete(key []byte)             { delete(t.m, string(key)) }
 func (t *table) Now() base.Stamp               { return 1 }
-func (t *table) NewObjectID() uint64           { t.id++; return t.id }
+func (t *table) NewObjectID(base.Slot) uint64  { t.id++; return t.id }
 func (t *table) Rand() uint64                  { return 4 }
 
 func (t *table) DeleteRange(lower, upper []byte) {

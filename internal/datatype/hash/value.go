@@ -114,7 +114,7 @@ func (h *value) keep(body []byte) { h.body, h.c.Buf = body, body }
 // spread turns an inline hash into one with elements.
 func (h *value) spread() {
 	h.slot = h.c.Slot(h.key)
-	h.obj = keyspace.Object{ID: h.c.Txn.NewObjectID(), Count: uint64(h.len())}
+	h.obj = keyspace.Object{ID: h.c.Txn.NewObjectID(h.slot), Count: uint64(h.len())}
 	h.big, h.changed = true, true
 	body := h.body
 	h.c.Buf = nil // body is read while Buf is written

@@ -101,7 +101,7 @@ func search(entries []entry, key []byte) int {
 func (t *Txn) Effects() int        { return t.Writes }
 func (t *Txn) Err() error          { return nil }
 func (t *Txn) Now() base.Stamp     { return t.Stamp }
-func (t *Txn) NewObjectID() uint64 { t.objects++; return t.objects }
+func (t *Txn) NewObjectID(base.Slot) uint64 { t.objects++; return t.objects }
 func (t *Txn) Rand() uint64        { return t.rnd.Uint64() }
 
 type iterator struct {
