@@ -358,7 +358,7 @@ func (n *Node) reconcile() {
 			continue
 		}
 		commit, _ := r.Positions()
-		step, settled := placement.Next(want, members(r), r.State().Conf.Joint(), commit, n.id.Node, n.alive)
+		step, settled := placement.Next(want, members(r), r.State().Conf.Joint(), commit, r.ID(), n.alive)
 		switch {
 		case step.Transfer != 0:
 			if r.Transfer(step.Transfer) {

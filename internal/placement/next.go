@@ -33,9 +33,9 @@ type Step struct {
 }
 
 // Next compares a partition as it is with the catalog's wish. commit is the
-// leader's commit index, self the leader's node; alive says which nodes may
-// be handed leadership. joint says that a joint configuration is being left.
-func Next(want *catalog.Partition, members []Member, joint bool, commit uint64, self base.NodeID, alive func(base.NodeID) bool) (s Step, settled bool) {
+// leader's commit index, self the leader; alive says which nodes may be handed
+// leadership. joint says that a joint configuration is being left.
+func Next(want *catalog.Partition, members []Member, joint bool, commit uint64, self base.ReplicaID, alive func(base.NodeID) bool) (s Step, settled bool) {
 	if joint {
 		return s, false
 	}
@@ -71,7 +71,7 @@ func Next(want *catalog.Partition, members []Member, joint bool, commit uint64, 
 		}
 	}
 	if len(promote) == 0 && len(remove) == 0 {
-		if want.Preferred != self && alive(want.Preferred) && caughtUp(want, members, commit) {
+		if want.Preferred != have[self].Node && alive(want.Preferred) && caughtUp(want, members, commit) {
 			s.Transfer = want.Preferred
 		}
 		return s, true
@@ -80,7 +80,9 @@ func Next(want *catalog.Partition, members []Member, joint bool, commit uint64, 
 		s.Changes = append(s.Changes, change(pb.ConfChangeType_ConfChangeAddNode, id))
 	}
 	for _, id := range remove {
-		if have[id].Node == self { // a leader hands over before it leaves
+		// A leader hands over before it leaves. Its node may have a second member,
+		// left behind by wishes that changed again.
+		if id == self {
 			if to := successor(want, have); to != 0 && len(promote) == 0 {
 				s.Changes = nil
 				s.Transfer = to

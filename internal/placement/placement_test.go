@@ -258,7 +258,7 @@ func TestNext(t *testing.T) {
 		want    *catalog.Partition
 		members []Member
 		joint   bool
-		self    base.NodeID
+		self    base.ReplicaID
 		dead    base.NodeID
 		step    string
 		settled bool
@@ -280,6 +280,9 @@ func TestNext(t *testing.T) {
 			members: []Member{m(1, 1, 1000, ""), m(2, 2, 1000, ""), m(3, 3, 1000, ""), m(4, 4, 1000, "l")}, step: "voter 4, remove 1 joint"},
 		{name: "the leader hands over before it goes alone", want: want(2, r(2, 2, false), r(3, 3, false)),
 			members: []Member{m(1, 1, 1000, ""), m(2, 2, 0, "x"), m(3, 3, 1000, "")}, step: "to 3"},
+		{name: "what earlier wishes left behind goes, also from the leader's node", want: want(1, three...),
+			members: []Member{m(1, 1, 1000, ""), m(2, 2, 1000, ""), m(3, 3, 1000, ""), m(4, 4, 0, "lx"), m(5, 1, 0, "lx")},
+			step:    "remove 4, remove 5 joint"},
 		{name: "preferred elsewhere", want: want(2, three...), members: []Member{m(1, 1, 1000, ""), m(2, 2, 900, ""), m(3, 3, 1000, "")},
 			step: "to 2", settled: true},
 		{name: "preferred, but behind", want: want(2, three...), members: []Member{m(1, 1, 1000, ""), m(2, 2, 700, ""), m(3, 3, 1000, "")}, settled: true},

@@ -273,7 +273,7 @@ func (p *proc) reconcile() {
 		}
 		commit, _ := r.Positions()
 		ms := members(r)
-		step, settled := placement.Next(want, p.membersPlanted(slices.Clone(ms), commit), r.State().Conf.Joint(), commit, p.m.id, p.alive)
+		step, settled := placement.Next(want, p.membersPlanted(slices.Clone(ms), commit), r.State().Conf.Joint(), commit, r.ID(), p.alive)
 		switch {
 		case step.Transfer != 0:
 			if r.Transfer(step.Transfer) {
