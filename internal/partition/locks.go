@@ -235,15 +235,26 @@ func (t *transactions) contended() bool { return len(t.held) > 0 || len(t.parked
 func (t *transactions) park(req *Request) { t.parked = append(t.parked, req) }
 
 // unpark puts what is parked in front of the queue when locks were released.
+// Who takes locks comes last: the others run and are gone, while behind each
+// PREPARE they would wait again for as long as a transaction takes. (No session
+// sends anything behind a PREPARE before its transaction has ended.)
 func (r *Replica) unpark() {
 	if slices.ContainsFunc(r.txns.parked, r.overdue) {
 		r.txns.released = true // those are answered, the others parked again
 	}
 	if t := &r.txns; t.released && len(t.parked) > 0 {
-		r.queue = append(t.parked, r.queue...)
+		last := slices.Clone(t.parked)
+		first := slices.DeleteFunc(t.parked, isPrepare)
+		last = slices.DeleteFunc(last, func(req *Request) bool { return !isPrepare(req) })
+		r.queue = slices.Concat(first, last, r.queue)
 		t.parked = nil
 	}
 	r.txns.released = false
+}
+
+// isPrepare says whether a request takes locks.
+func isPrepare(req *Request) bool {
+	return req.Flags&Transaction != 0 && len(req.Args) > 0 && len(req.Args[0]) > 0 && req.Args[0][0] == txnPrepare
 }
 
 // mustWait says whether a request has to be parked: its slots are locked, or
