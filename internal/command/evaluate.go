@@ -43,6 +43,9 @@ type Call struct {
 	Group   bool
 	Gateway base.NodeID
 	Watches *Watches
+	// Waiters may be nil. Blocking says that the call may become one of them.
+	Waiters  Waiters
+	Blocking bool
 }
 
 // Evaluate runs a call and appends its reply. Names, arity and keys are
@@ -88,30 +91,33 @@ func (e *Evaluator) run(call Call) {
 		e.out.Error(errMoved)
 		return
 	}
-	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec}
-	if !call.Watches.Any() {
+	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec, MayBlock: call.Blocking && call.Waiters != nil}
+	if call.interested() {
+		before := effects(call)
 		spec.Run(&e.ctx)
-		return
+		if after := effects(call); after != before || after < 0 {
+			e.touch(call, spec)
+		}
+	} else {
+		spec.Run(&e.ctx)
 	}
-	before := effects(call)
-	spec.Run(&e.ctx)
-	if after := effects(call); after != before || after < 0 {
-		e.touch(call, spec)
+	if e.ctx.blocked {
+		e.wait(call, spec)
 	}
 }
 
-// touch tells who watches the keys of a command that wrote.
+// touch tells who watches the keys of a command that wrote, or waits for them.
 func (e *Evaluator) touch(call Call, spec *Spec) {
 	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
 	if len(e.keys) == 0 {
-		call.Watches.TouchAll()
+		call.touchedAll()
 		return
 	}
 	for _, i := range e.keys {
-		call.Watches.touch(WatchedKey(call.DB, call.Args[i]))
+		call.touched(WatchedKey(call.DB, call.Args[i]))
 	}
 	if spec.Name == "copy" || spec.Name == "move" { // to another database, perhaps
-		call.Watches.TouchAll()
+		call.touchedAll()
 	}
 }
 

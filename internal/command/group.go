@@ -129,7 +129,7 @@ func (e *Evaluator) settled(call Call, watched []byte) {
 	before := effects(call)
 	e.space.Lookup(watched[1:])
 	if effects(call) != before {
-		call.Watches.touch(watched)
+		call.touched(watched)
 	}
 }
 
@@ -154,7 +154,7 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 	flushed := false
 	for _, c := range commands {
 		one := call
-		one.DB, one.Args, one.Group = c.DB, c.Args, false
+		one.DB, one.Args, one.Group, one.Blocking = c.DB, c.Args, false, false
 		e.run(one)
 		flushed = flushed || e.space.Flushed()
 		call.Generations = nil

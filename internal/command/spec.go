@@ -103,6 +103,14 @@ type Spec struct {
 	// all. Arguments that make no sense have no keys: Run says what is wrong.
 	FindKeys func(dst []int, args [][]byte) []int
 
+	// Of a command with the flag Blocking, whose Run calls Ctx.Block when it
+	// finds nothing: Timeout says where its timeout is. Broadcast says that it
+	// takes nothing away from others that wait for the same key. TimedOut
+	// writes the reply when the time is up; nil: the null array.
+	Timeout   TimeoutAt
+	Broadcast bool
+	TimedOut  func(*resp.Writer)
+
 	// Full is the name with its container's, "object|encoding". NewTable sets it.
 	Full string
 
@@ -116,4 +124,11 @@ type Ctx struct {
 	Args [][]byte // name first
 	Out  *resp.Writer
 	Spec *Spec
+
+	// MayBlock says that Block lets the command wait. It is false in a
+	// transaction, a script, and where several partitions are asked.
+	MayBlock bool
+
+	blocked   bool
+	blockedAs [][]byte // the arguments to run it with again
 }

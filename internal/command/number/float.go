@@ -2,6 +2,7 @@ package number
 
 import (
 	"bytes"
+	"math"
 	"math/big"
 )
 
@@ -129,6 +130,23 @@ func (a Float) Add(b Float) (sum Float, ok bool) {
 	f := newFloat()
 	f.Add(a.f, b.f)
 	return Float{f}, f.MantExp(nil) <= maxExponent
+}
+
+// Ceil is a times n, rounded up to an integer; ok is false if that is too
+// large for one.
+func (a Float) Ceil(n int64) (i int64, ok bool) {
+	if a.f.IsInf() {
+		return 0, false
+	}
+	product := newFloat().Mul(a.f, newFloat().SetInt64(n))
+	i, acc := product.Int64()
+	switch {
+	case i == math.MaxInt64 || i == math.MinInt64:
+		return 0, false
+	case acc == big.Below:
+		i++
+	}
+	return i, true
 }
 
 // IsInf says whether a is an infinity.
