@@ -62,6 +62,9 @@ type KeyRange struct {
 type KeySpec struct {
 	Keys  KeyRange
 	Flags []string
+	// Numbered says that the argument at Keys.First is the number of the keys
+	// that follow it; the rest of Keys is not looked at.
+	Numbered bool
 }
 
 // Arg documents one argument for COMMAND DOCS (what redis-cli's help and

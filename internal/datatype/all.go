@@ -10,10 +10,11 @@ import (
 	"coterie/internal/datatype/bits"
 	"coterie/internal/datatype/generic"
 	"coterie/internal/datatype/hash"
+	"coterie/internal/datatype/set"
 	"coterie/internal/datatype/str"
 )
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows())
+	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows())
 }

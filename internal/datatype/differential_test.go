@@ -60,8 +60,8 @@ func differ(t *testing.T, r *redis, proto uint8, seed uint64) {
 
 // checkSame compares all values at the end.
 func checkSame(t *testing.T, s *server, r *redis) {
-	for _, key := range []string{"a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big"} {
-		for _, name := range []string{"get", "hgetall", "type"} {
+	for _, key := range []string{"a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "s2", "{t}s3", "bigset"} {
+		for _, name := range []string{"get", "hgetall", "smembers", "type"} {
 			args := []string{name, key}
 			want, got := r.run(args)[0], s.run(args...)
 			if !alike(args, want, got) {
@@ -85,12 +85,16 @@ func alike(args []string, want, got []byte) bool {
 	switch name := strings.ToLower(args[0]); name {
 	case "hgetall":
 		return sameElements(a, b, 2)
-	case "hkeys", "hvals", "keys":
+	case "hkeys", "hvals", "keys", "smembers", "sinter", "sunion", "sdiff", "spop":
 		return sameElements(a, b, 1)
-	case "hscan":
+	case "hscan", "sscan":
+		n := 2
+		if name == "sscan" {
+			n = 1
+		}
 		return len(a.Elems) == 2 && len(b.Elems) == 2 && (args[2] != "0" ||
-			string(a.Elems[0].Str) != "0" || string(b.Elems[0].Str) != "0" || sameElements(a.Elems[1], b.Elems[1], 2))
-	case "hrandfield":
+			string(a.Elems[0].Str) != "0" || string(b.Elems[0].Str) != "0" || sameElements(a.Elems[1], b.Elems[1], n))
+	case "hrandfield", "srandmember":
 		if len(args) == 2 || args[2] != "1000" {
 			return len(a.Elems) == len(b.Elems)
 		}

@@ -13,7 +13,7 @@ type generator struct{ *rand.Rand }
 func pick[T any](g generator, list ...T) T { return list[g.IntN(len(list))] }
 
 func (g generator) key() string {
-	return pick(g, "a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big")
+	return pick(g, "a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1")
 }
 
 func (g generator) field() string { return pick(g, "f1", "f2", "f3", "f4", "", "n1", "n2") }
@@ -104,6 +104,9 @@ func list(args ...string) []string { return args }
 // a wrong one.
 func (g generator) command() []string {
 	args := g.sensible()
+	if args[0] == "spop" { // with another count, chance decides what stays
+		return args
+	}
 	switch i := 1 + g.IntN(len(args)); g.IntN(30) {
 	case 0:
 		args = args[:i]
@@ -125,11 +128,13 @@ func (g generator) command() []string {
 }
 
 func (g generator) sensible() []string {
-	switch g.IntN(3) {
+	switch g.IntN(4) {
 	case 0:
 		return g.stringCommand()
 	case 1:
 		return g.hashCommand()
+	case 2:
+		return g.setCommand()
 	}
 	if g.IntN(2) == 0 {
 		return g.bitCommand()

@@ -2,6 +2,7 @@ package datatype_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sort"
 	"strconv"
@@ -21,7 +22,8 @@ type model struct {
 
 type item struct {
 	str  string
-	hash map[string]string // nil for a string
+	hash map[string]string // nil unless a hash
+	set  map[string]bool   // nil unless a set
 	at   int64             // deadline, 0 for none
 }
 
@@ -59,7 +61,7 @@ func (m *model) str(key string, add bool) (it *item, ok bool) {
 			m.keys[key] = it
 		}
 	}
-	return it, it.hash == nil
+	return it, it.hash == nil && it.set == nil
 }
 
 func (m *model) hash(key string, add bool) (it *item, ok bool) {
@@ -79,6 +81,8 @@ func (m *model) run(a []string) string {
 		return m.runHash(a)
 	case "del", "exists", "type", "rename", "copy", "dbsize", "keys":
 		return m.runKeys(a)
+	case "sadd", "srem", "sismember", "scard", "smove", "sinterstore", "sunionstore", "sdiffstore", "sintercard":
+		return m.runSet(a)
 	case "pexpire", "pttl", "persist", "psetex", "getex":
 		return m.runExpiry(a)
 	}
@@ -98,7 +102,7 @@ func (m *model) runString(a []string) string {
 	case "mget":
 		out := fmt.Sprintf("*%d\r\n", len(a)-1)
 		for _, k := range a[1:] {
-			if it := m.get(k); it != nil && it.hash == nil {
+			if it := m.get(k); it != nil && it.hash == nil && it.set == nil {
 				out += bulk(it.str)
 			} else {
 				out += null
@@ -221,6 +225,8 @@ func (m *model) runKeys(a []string) string {
 			return "+none\r\n"
 		case it.hash != nil:
 			return "+hash\r\n"
+		case it.set != nil:
+			return "+set\r\n"
 		}
 		return "+string\r\n"
 	case "rename":
@@ -246,6 +252,7 @@ func (m *model) runKeys(a []string) string {
 				c.hash[f] = v
 			}
 		}
+		c.set = maps.Clone(it.set)
 		m.keys[a[2]] = &c
 		return flag(true)
 	}
@@ -276,7 +283,7 @@ func (m *model) runExpiry(a []string) string {
 		switch {
 		case it == nil:
 			return null
-		case it.hash != nil:
+		case it.hash != nil || it.set != nil:
 			return wrongType
 		}
 		ms, _ := strconv.Atoi(a[3])
@@ -296,7 +303,7 @@ func (m *model) runExpiry(a []string) string {
 func (g generator) modelCommand() []string {
 	k, ms := g.key(), strconv.Itoa(g.IntN(60)+1)
 	field := func() string { return fmt.Sprint("f", g.IntN(200)) }
-	switch g.IntN(24) {
+	switch g.IntN(32) {
 	case 0:
 		return list("set", k, g.value())
 	case 1:
@@ -337,6 +344,8 @@ func (g generator) modelCommand() []string {
 		return list("pexpire", k, ms)
 	case 22:
 		return pick(g, list("pttl", k), list("persist", k))
+	case 23, 24, 25, 26, 27, 28, 29, 30:
+		return g.setModelCommand()
 	default:
 		return pick(g, list("psetex", k, ms, "v"), list("getex", k, "px", ms))
 	}
@@ -381,6 +390,10 @@ func (m *model) compare(t *testing.T, s *server) {
 	s.want(integer(len(live)), "dbsize") // the scan met and removed the expired ones
 	for _, key := range live {
 		it := m.keys[key]
+		if it.set != nil {
+			m.compareSet(s, key, it.set)
+			continue
+		}
 		if it.hash == nil {
 			s.want(bulk(it.str), "get", key)
 			continue

@@ -172,6 +172,48 @@ func ElementScanKey(dst []byte, slot base.Slot, object, hash uint64) []byte {
 	return appendHash(ElementPrefix(dst, slot, object), hash)
 }
 
+// The two kinds of entries that a set has behind its ElementPrefix.
+const (
+	tagMember   byte = 0x00
+	tagPosition byte = 0x01
+)
+
+// MemberKey appends the key under which a set says at which position a member is.
+func MemberKey(dst []byte, slot base.Slot, object uint64, member []byte) []byte {
+	return append(append(ElementPrefix(dst, slot, object), tagMember), member...)
+}
+
+// PositionKey appends the key under which a set says which member is at a
+// position. A set's positions are 0 … its count-1.
+func PositionKey(dst []byte, slot base.Slot, object, position uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(ElementPrefix(dst, slot, object), tagPosition), position)
+}
+
+// ParseSetKey takes a MemberKey or a PositionKey apart; member is nil for the
+// latter.
+func ParseSetKey(k []byte) (object uint64, member []byte, position uint64, ok bool) {
+	if !isKind(k, kindElement, elemPrefix+1) {
+		return 0, nil, 0, false
+	}
+	object, rest := binary.BigEndian.Uint64(k[3:]), k[elemPrefix+1:]
+	switch {
+	case k[elemPrefix] == tagMember:
+		return object, rest[:len(rest):len(rest)], 0, true
+	case k[elemPrefix] == tagPosition && len(rest) == 8:
+		return object, nil, binary.BigEndian.Uint64(rest), true
+	}
+	return 0, nil, 0, false
+}
+
+// ParseElementPrefix says which collection a key belongs to, whatever its
+// type writes behind the prefix.
+func ParseElementPrefix(k []byte) (slot base.Slot, object uint64, ok bool) {
+	if !isKind(k, kindElement, elemPrefix) {
+		return 0, 0, false
+	}
+	return slotOf(k), binary.BigEndian.Uint64(k[3:]), true
+}
+
 // ExpiryKey appends the key of an entry in the expiry index. A deadline is
 // milliseconds since the Unix epoch, and never negative: a key whose deadline
 // is in the past is deleted, not stored.

@@ -28,6 +28,8 @@ func TestGolden(t *testing.T) {
 		{"element", ElementKey(nil, 5061, 0x1122334455667788, foo), "13c5 02 1122334455667788 33bf00a859c4 666f6f"},
 		{"element prefix", ElementPrefix(nil, 5061, 1), "13c5 02 0000000000000001"},
 		{"element scan", ElementScanKey(nil, 5061, 1, 0xabc), "13c5 02 0000000000000001 000000000abc"},
+		{"member", MemberKey(nil, 5061, 1, foo), "13c5 02 0000000000000001 00 666f6f"},
+		{"position", PositionKey(nil, 5061, 1, 258), "13c5 02 0000000000000001 01 0000000000000102"},
 		{"expiry", ExpiryKey(nil, 1, 1700000000000, 9, foo), "0001 03 0000018bcfe56800 00000009 33bf00a859c4 666f6f"},
 		{"state", StateKey(0x01020304), "80 01020304 00"},
 		{"generations", GenerationsKey(1), "80 00000001 01"},
@@ -92,6 +94,17 @@ func TestParse(t *testing.T) {
 		ek := ElementKey(nil, slot, object, key)
 		if e, ok := ParseElementKey(ek); !ok || e.Slot != slot || e.Object != object || e.Hash != Hash48(key) || !bytes.Equal(e.Elem, key) {
 			t.Fatalf("element: %+v %v", e, ok)
+		}
+		mk := MemberKey(nil, slot, object, key)
+		if o, m, _, ok := ParseSetKey(mk); !ok || o != object || m == nil || !bytes.Equal(m, key) {
+			t.Fatalf("member: %v %q %v", o, m, ok)
+		}
+		pk := PositionKey(nil, slot, object, uint64(deadline))
+		if o, m, p, ok := ParseSetKey(pk); !ok || o != object || m != nil || p != uint64(deadline) {
+			t.Fatalf("position: %v %q %v %v", o, m, p, ok)
+		}
+		if s, o, ok := ParseElementPrefix(pk); !ok || s != slot || o != object {
+			t.Fatalf("element prefix: %v %v %v", s, o, ok)
 		}
 		xk := ExpiryKey(nil, slot, deadline, gen, key)
 		if x, ok := ParseExpiryKey(xk); !ok || x.Slot != slot || x.DeadlineMs != deadline || x.Gen != gen || x.Hash != Hash48(key) || !bytes.Equal(x.Key, key) {

@@ -45,9 +45,10 @@ func Check(r kv.Reader, span base.Span) error {
 // slotCheck gathers what a slot's records ask for, and strikes out what it finds.
 type slotCheck struct {
 	slot     base.Slot
-	counters map[uint32]uint64 // what the counters say minus what was found
-	objects  map[uint64]uint64 // elements still missing
-	deadline map[string]bool   // expiry keys still missing
+	counters map[uint32]uint64            // what the counters say minus what was found
+	objects  map[uint64]uint64            // elements still missing
+	sets     map[uint64]map[string]uint64 // of the objects that are sets: members whose position is not confirmed yet
+	deadline map[string]bool              // expiry keys still missing
 	scratch  []byte
 }
 
@@ -56,6 +57,7 @@ func newSlotCheck(slot base.Slot) *slotCheck {
 		slot:     slot,
 		counters: map[uint32]uint64{},
 		objects:  map[uint64]uint64{},
+		sets:     map[uint64]map[string]uint64{},
 		deadline: map[string]bool{},
 	}
 }
@@ -71,6 +73,9 @@ func (c *slotCheck) add(key, value []byte) error {
 	}
 	if rec, ok := keys.ParseRecordKey(key); ok {
 		return c.record(key, rec, value)
+	}
+	if _, object, ok := keys.ParseElementPrefix(key); ok && c.sets[object] != nil {
+		return c.setEntry(object, key, value)
 	}
 	if e, ok := keys.ParseElementKey(key); ok {
 		if keys.Hash48(e.Elem) != e.Hash {
@@ -113,6 +118,9 @@ func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
 			return fmt.Errorf("record of key %q is an empty collection", rec.Key)
 		}
 		c.objects[obj.ID] = obj.Count
+		if r.Type == Set {
+			c.sets[obj.ID] = map[string]uint64{}
+		}
 	}
 	if r.ExpireAt != 0 {
 		c.deadline[string(keys.ExpiryKey(nil, c.slot, r.ExpireAt, rec.Gen, rec.Key))] = true
@@ -120,7 +128,37 @@ func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
 	return nil
 }
 
+// setEntry checks one of a set's two entries per member: the members come
+// first, then their positions.
+func (c *slotCheck) setEntry(object uint64, key, value []byte) error {
+	_, member, position, ok := keys.ParseSetKey(key)
+	members := c.sets[object]
+	switch {
+	case !ok:
+		return fmt.Errorf("key %x is none of a set's", key)
+	case member != nil:
+		if position, ok = counterValue(value); !ok {
+			return fmt.Errorf("member %q of set %d has position %x", member, object, value)
+		}
+		members[string(member)] = position
+		return nil
+	case c.objects[object] == 0:
+		return fmt.Errorf("set %d has more positions than its record counts", object)
+	}
+	if at, ok := members[string(value)]; !ok || at != position {
+		return fmt.Errorf("set %d: position %d holds %q, whose own entry does not say so", object, position, value)
+	}
+	delete(members, string(value))
+	c.objects[object]--
+	return nil
+}
+
 func (c *slotCheck) finish() error {
+	for object, members := range c.sets {
+		for m := range members {
+			return fmt.Errorf("set %d: no position holds member %q", object, m)
+		}
+	}
 	for gen, n := range c.counters {
 		if n != 0 {
 			return fmt.Errorf("generation %d: the counter says %d records more than there are", gen, n)

@@ -13,6 +13,7 @@ const (
 	None   Type = 0x00
 	String Type = 0x01
 	Hash   Type = 0x02
+	Set    Type = 0x04
 )
 
 // String is the type's name as TYPE shows it.
@@ -24,6 +25,8 @@ func (t Type) String() string {
 		return "string"
 	case Hash:
 		return "hash"
+	case Set:
+		return "set"
 	}
 	return fmt.Sprintf("type-%#02x", byte(t))
 }

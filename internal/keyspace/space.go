@@ -171,14 +171,16 @@ func (s *Space) SetExpiry(key []byte, old Record, at int64) {
 // Remove removes a key: its record, which must be what Lookup returned, its
 // elements, its entry in the expiry index, and one from the counter.
 func (s *Space) Remove(key []byte, old Record) {
-	s.detach(key, old)
+	s.Detach(key, old)
 	if obj, ok := old.Object(); ok {
 		s.dropElements(s.slot, obj)
 	}
 }
 
-// detach removes a key but leaves its elements, for a record that moves.
-func (s *Space) detach(key []byte, old Record) {
+// Detach removes a key but leaves its elements: for a record that moves, and
+// for a collection whose elements were deleted one by one, whose range holds
+// nothing but tombstones to walk over.
+func (s *Space) Detach(key []byte, old Record) {
 	s.locate(key)
 	s.Txn.Delete(s.rkey)
 	s.addCount(s.slot, s.gen(), -1)
@@ -197,7 +199,7 @@ func (s *Space) Move(src []byte, r Record, dst []byte, old Record) {
 		s.Remove(src, r)
 		return
 	}
-	s.detach(src, r)
+	s.Detach(src, r)
 	s.Put(dst, old, r)
 }
 

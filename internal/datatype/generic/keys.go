@@ -3,6 +3,7 @@ package generic
 import (
 	"coterie/internal/command"
 	"coterie/internal/command/number"
+	"coterie/internal/datatype/set"
 	"coterie/internal/keyspace"
 )
 
@@ -117,6 +118,8 @@ func objectEncoding(c *command.Ctx) {
 		name = "hashtable"
 	case r.Type == keyspace.Hash:
 		name = "listpack"
+	case r.Type == keyspace.Set:
+		name = set.FormOf(r).String()
 	case len(r.Body) <= maxIntString && isInt(r.Body):
 		name = "int"
 	case len(r.Body) <= maxEmbedded:

@@ -98,11 +98,11 @@ func search(entries []entry, key []byte) int {
 }
 
 // Effects grows with every write.
-func (t *Txn) Effects() int        { return t.Writes }
-func (t *Txn) Err() error          { return nil }
-func (t *Txn) Now() base.Stamp     { return t.Stamp }
+func (t *Txn) Effects() int                 { return t.Writes }
+func (t *Txn) Err() error                   { return nil }
+func (t *Txn) Now() base.Stamp              { return t.Stamp }
 func (t *Txn) NewObjectID(base.Slot) uint64 { t.objects++; return t.objects }
-func (t *Txn) Rand() uint64        { return t.rnd.Uint64() }
+func (t *Txn) Rand() uint64                 { return t.rnd.Uint64() }
 
 type iterator struct {
 	entries []entry
