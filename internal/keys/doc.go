@@ -10,6 +10,7 @@
 //	                   (a type with an order of its own writes what it likes
 //	                   after ElementPrefix)
 //	   03  expiry      slot 03 deadline-ms:u64 generation:u32 hash48:6 key
+//	   04  tree node   slot 04 object:u64 node:u64
 //	40              the catalog's own records
 //	80              a partition's meta records: 80 partition:u32, then
 //	   00  state record

@@ -14,6 +14,7 @@ const (
 	kindRecord  byte = 0x01
 	kindElement byte = 0x02
 	kindExpiry  byte = 0x03
+	kindNode    byte = 0x04
 )
 
 // The kinds of a partition's meta records.
@@ -41,6 +42,8 @@ const (
 	elemPrefix = slotLen + 1 + 8
 	elemHead   = elemPrefix + hashLen
 	expiryHead = slotLen + 1 + 8 + 4 + hashLen
+	nodePrefix = slotLen + 1 + 8
+	nodeLen    = nodePrefix + 8
 )
 
 // RecordOverhead is how many bytes a record's key is longer than the user's key.
@@ -270,6 +273,43 @@ func ExpiryBounds(slot base.Slot, throughMs int64) (lower, upper []byte) {
 	}
 	return lower, upper
 }
+
+// NodeKey appends the key of a node of a collection's trees.
+func NodeKey(dst []byte, slot base.Slot, object, node uint64) []byte {
+	return binary.BigEndian.AppendUint64(nodeHead(dst, slot, object), node)
+}
+
+func nodeHead(dst []byte, slot base.Slot, object uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendSlot(dst, slot, kindNode), object)
+}
+
+// Node is a NodeKey taken apart.
+type Node struct {
+	Slot   base.Slot
+	Object uint64
+	ID     uint64
+}
+
+// ParseNodeKey takes a NodeKey apart.
+func ParseNodeKey(k []byte) (n Node, ok bool) {
+	if len(k) != nodeLen || !isKind(k, kindNode, nodeLen) {
+		return Node{}, false
+	}
+	return Node{
+		Slot:   slotOf(k),
+		Object: binary.BigEndian.Uint64(k[3:]),
+		ID:     binary.BigEndian.Uint64(k[nodePrefix:]),
+	}, true
+}
+
+// NodeBounds is the range of all nodes of a collection's trees.
+func NodeBounds(slot base.Slot, object uint64) (lower, upper []byte) {
+	lower = nodeHead(nil, slot, object)
+	return lower, PrefixEnd(lower)
+}
+
+// BehindExpiry says whether a key of a slot lies behind the slot's expiry index.
+func BehindExpiry(k []byte) bool { return len(k) > slotLen && k[slotLen] > kindExpiry }
 
 // SpanBounds is the range of all keys of a span of slots. An empty span gives
 // an empty range.

@@ -31,6 +31,7 @@ func TestGolden(t *testing.T) {
 		{"member", MemberKey(nil, 5061, 1, foo), "13c5 02 0000000000000001 00 666f6f"},
 		{"position", PositionKey(nil, 5061, 1, 258), "13c5 02 0000000000000001 01 0000000000000102"},
 		{"expiry", ExpiryKey(nil, 1, 1700000000000, 9, foo), "0001 03 0000018bcfe56800 00000009 33bf00a859c4 666f6f"},
+		{"node", NodeKey(nil, 5061, 0x1122334455667788, 0x99), "13c5 04 1122334455667788 0000000000000099"},
 		{"state", StateKey(0x01020304), "80 01020304 00"},
 		{"generations", GenerationsKey(1), "80 00000001 01"},
 		{"intent", IntentKey(1, 2, 3), "80 00000001 02 0000000000000002 0000000000000003"},
@@ -64,6 +65,7 @@ func TestGoldenBounds(t *testing.T) {
 		{"expiry", bounds(ExpiryBounds(2, 255)), "000203-0002030000000000000100"},
 		{"expiry, none", bounds(ExpiryBounds(2, -5)), "000203-0002030000000000000000"},
 		{"expiry, all", bounds(ExpiryBounds(2, math.MaxInt64)), "000203-000204"},
+		{"nodes", bounds(NodeBounds(2, 255)), "00020400000000000000ff-00020400000000000001"},
 		{"catalog", bounds(CatalogBounds()), "40-41"},
 		{"meta", bounds(MetaBounds(1)), "8000000001-8000000002"},
 		{"last meta", bounds(MetaBounds(math.MaxUint32)), "80ffffffff-81"},
@@ -110,11 +112,16 @@ func TestParse(t *testing.T) {
 		if x, ok := ParseExpiryKey(xk); !ok || x.Slot != slot || x.DeadlineMs != deadline || x.Gen != gen || x.Hash != Hash48(key) || !bytes.Equal(x.Key, key) {
 			t.Fatalf("expiry: %+v %v", x, ok)
 		}
+		node := rapid.Uint64().Draw(t, "node")
+		nk := NodeKey(nil, slot, object, node)
+		if n, ok := ParseNodeKey(nk); !ok || n != (Node{slot, object, node}) {
+			t.Fatalf("node: %+v %v", n, ok)
+		}
 		lower, upper := ExpiryBounds(slot, deadline)
 		if bytes.Compare(xk, lower) < 0 || bytes.Compare(xk, upper) >= 0 {
 			t.Fatalf("an entry lies outside the bounds of its own deadline")
 		}
-		all := [][]byte{c, rk, ek, xk}
+		all := [][]byte{c, rk, ek, xk, nk}
 		lower, upper = SpanBounds(base.Span{Lo: uint16(slot), Hi: uint16(slot) + 1})
 		for i, k := range all {
 			if bytes.Compare(k, lower) < 0 || bytes.Compare(k, upper) >= 0 {
@@ -127,7 +134,8 @@ func TestParse(t *testing.T) {
 			_, isRecord := ParseRecordKey(k)
 			_, isElement := ParseElementKey(k)
 			_, isExpiry := ParseExpiryKey(k)
-			if isCounter != (i == 0) || isRecord != (i == 1) || isElement != (i == 2) || isExpiry != (i == 3) {
+			_, isNode := ParseNodeKey(k)
+			if isNode != (i == 4) || BehindExpiry(k) != (i == 4) || isCounter != (i == 0) || isRecord != (i == 1) || isElement != (i == 2) || isExpiry != (i == 3) {
 				t.Fatalf("key %x parses as something else", k)
 			}
 		}

@@ -46,7 +46,7 @@ func Check(r kv.Reader, span base.Span) error {
 type slotCheck struct {
 	slot     base.Slot
 	counters map[uint32]uint64            // what the counters say minus what was found
-	objects  map[uint64]uint64            // elements still missing
+	objects  map[uint64]Object            // what is still missing of them
 	sets     map[uint64]map[string]uint64 // of the objects that are sets: members whose position is not confirmed yet
 	deadline map[string]bool              // expiry keys still missing
 	scratch  []byte
@@ -56,7 +56,7 @@ func newSlotCheck(slot base.Slot) *slotCheck {
 	return &slotCheck{
 		slot:     slot,
 		counters: map[uint32]uint64{},
-		objects:  map[uint64]uint64{},
+		objects:  map[uint64]Object{},
 		sets:     map[uint64]map[string]uint64{},
 		deadline: map[string]bool{},
 	}
@@ -81,10 +81,19 @@ func (c *slotCheck) add(key, value []byte) error {
 		if keys.Hash48(e.Elem) != e.Hash {
 			return fmt.Errorf("element %q of object %d under the wrong hash", e.Elem, e.Object)
 		}
-		if c.objects[e.Object] == 0 {
+		obj, ok := c.objects[e.Object]
+		if !ok || obj.OnlyTrees || obj.NextNode == 0 && obj.Count == 0 {
 			return fmt.Errorf("element %q: no record expects it in object %d", e.Elem, e.Object)
 		}
-		c.objects[e.Object]--
+		if obj.NextNode == 0 {
+			c.found(e.Object)
+		}
+		return nil
+	}
+	if n, ok := keys.ParseNodeKey(key); ok {
+		if obj := c.objects[n.Object]; n.ID == 0 || n.ID >= obj.NextNode || len(value) == 0 {
+			return fmt.Errorf("node %d: no record expects it in object %d", n.ID, n.Object)
+		}
 		return nil
 	}
 	if e, ok := keys.ParseExpiryKey(key); ok {
@@ -117,7 +126,7 @@ func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
 		if obj.Count == 0 {
 			return fmt.Errorf("record of key %q is an empty collection", rec.Key)
 		}
-		c.objects[obj.ID] = obj.Count
+		c.objects[obj.ID] = obj
 		if r.Type == Set {
 			c.sets[obj.ID] = map[string]uint64{}
 		}
@@ -126,6 +135,13 @@ func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
 		c.deadline[string(keys.ExpiryKey(nil, c.slot, r.ExpireAt, rec.Gen, rec.Key))] = true
 	}
 	return nil
+}
+
+// found strikes out one of what an object counts.
+func (c *slotCheck) found(object uint64) {
+	obj := c.objects[object]
+	obj.Count--
+	c.objects[object] = obj
 }
 
 // setEntry checks one of a set's two entries per member: the members come
@@ -142,14 +158,14 @@ func (c *slotCheck) setEntry(object uint64, key, value []byte) error {
 		}
 		members[string(member)] = position
 		return nil
-	case c.objects[object] == 0:
+	case c.objects[object].Count == 0:
 		return fmt.Errorf("set %d has more positions than its record counts", object)
 	}
 	if at, ok := members[string(value)]; !ok || at != position {
 		return fmt.Errorf("set %d: position %d holds %q, whose own entry does not say so", object, position, value)
 	}
 	delete(members, string(value))
-	c.objects[object]--
+	c.found(object)
 	return nil
 }
 
@@ -164,9 +180,9 @@ func (c *slotCheck) finish() error {
 			return fmt.Errorf("generation %d: the counter says %d records more than there are", gen, n)
 		}
 	}
-	for id, n := range c.objects {
-		if n != 0 {
-			return fmt.Errorf("object %d: %d elements are missing", id, n)
+	for id, obj := range c.objects {
+		if obj.NextNode == 0 && obj.Count != 0 {
+			return fmt.Errorf("object %d: %d elements are missing", id, obj.Count)
 		}
 	}
 	for key := range c.deadline {

@@ -10,8 +10,10 @@
 //     counter is stored for zero;
 //   - a record with a deadline has exactly one entry in the expiry index, and
 //     no other entries exist;
-//   - an element belongs to the object that exactly one record of the same
-//     slot names, and that record's count is the number of its elements.
+//   - an element, or a node of a tree, belongs to the object that exactly one
+//     record of the same slot names;
+//   - the count of an object without trees is the number of its elements; with
+//     trees, it is the type's own. The ids of its nodes are below its NextNode.
 //
 // A key whose deadline is not after the transaction's stamp does not exist:
 // meeting one removes it, as an effect of the command that met it. So a

@@ -40,7 +40,14 @@ func (s *Space) ElementsFrom(slot base.Slot, object, from uint64) kv.Iterator {
 
 func (s *Space) dropElements(slot base.Slot, obj Object) { dropElements(s.Txn, slot, obj) }
 
+// dropElements deletes all that an object has under keys of its own.
 func dropElements(txn kv.Txn, slot base.Slot, obj Object) {
+	if obj.NextNode > 0 {
+		dropNodes(txn, slot, obj)
+	}
+	if obj.OnlyTrees {
+		return
+	}
 	lower, upper := keys.ElementBounds(slot, obj.ID)
 	if obj.Count > maxPointDeletes {
 		txn.DeleteRange(lower, upper)

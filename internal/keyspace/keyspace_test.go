@@ -11,6 +11,7 @@ import (
 	"coterie/internal/keys"
 	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/keyspacetest"
+	"coterie/internal/keyspace/tree"
 )
 
 var whole = base.Span{Lo: 0, Hi: base.NumSlots}
@@ -367,6 +368,123 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		check(t, txn)
 		if damage(txn); keyspace.Check(txn, whole) == nil {
 			t.Errorf("%s: not found", name)
+		}
+	}
+}
+
+// putTrees stores a collection with two trees of n entries each, and elements
+// if asked to.
+func putTrees(s *keyspace.Space, key string, n int, elements bool, at int64) {
+	slot := base.KeySlot([]byte(key))
+	old := s.Lookup([]byte(key))
+	obj := keyspace.Object{ID: s.Txn.NewObjectID(slot), Count: uint64(n), NextNode: 1, OnlyTrees: !elements}
+	trees := [2]*tree.Tree{tree.Open(s.Nodes(slot, &obj), tree.Root{}), tree.Open(s.Nodes(slot, &obj), tree.Root{})}
+	for i := range n {
+		trees[0].Put(fmt.Append(nil, "k", i), []byte("v"))
+		trees[1].InsertAt(uint64(i), fmt.Append(nil, key, i))
+		if elements {
+			s.SetElement(slot, obj.ID, fmt.Append(nil, "e", i), nil)
+		}
+	}
+	roots := tree.AppendRoot(tree.AppendRoot(nil, trees[0].Root()), trees[1].Root())
+	s.Put([]byte(key), old, keyspace.Record{Type: keyspace.List, ExpireAt: at, Body: append(keyspace.AppendObject(nil, obj), roots...)})
+}
+
+// checkTrees checks what putTrees stored, under whatever key it is now.
+func checkTrees(t *testing.T, s *keyspace.Space, key, original string, n int) {
+	t.Helper()
+	r := s.Lookup([]byte(key))
+	obj, ok := r.Object()
+	if !ok || obj.Count != uint64(n) {
+		t.Fatalf("%q holds %+v", key, r)
+	}
+	for i := range 2 {
+		root, ok := tree.ParseRoot(r.Rest()[i*tree.RootLen:])
+		if err := tree.Check(s.Nodes(s.Slot([]byte(key)), &obj), root, nil); err != nil || !ok || root.Count != uint64(n) {
+			t.Fatalf("%q: tree %d is %+v: %v", key, i, root, err)
+		}
+		if _, v, _ := tree.Open(s.Nodes(s.Slot([]byte(key)), &obj), root).At(uint64(n / 2)); i == 1 && string(v) != fmt.Sprint(original, n/2) {
+			t.Fatalf("%q: an entry is %q", key, v)
+		}
+	}
+}
+
+func TestTrees(t *testing.T) {
+	for _, n := range []int{1, 5, 70, 5000} {
+		for _, elements := range []bool{false, true} {
+			txn := keyspacetest.New(1)
+			s := bind(txn, whole, 0)
+			putTrees(s, "a", n, elements, 0)
+			check(t, txn)
+			checkTrees(t, s, "a", "a", n)
+			s.Copy(s.Slot([]byte("a")), s.Lookup([]byte("a")), []byte("b"), keyspace.Record{})
+			s.Move([]byte("a"), s.Lookup([]byte("a")), []byte("{a}2"), keyspace.Record{})
+			check(t, txn)
+			checkTrees(t, s, "b", "a", n)
+			checkTrees(t, s, "{a}2", "a", n)
+			s.Move([]byte("b"), s.Lookup([]byte("b")), []byte("c"), keyspace.Record{})
+			check(t, txn)
+			checkTrees(t, s, "c", "a", n)
+			put(s, "c", "v", 0)
+			check(t, txn)
+			s.Remove([]byte("c"), s.Lookup([]byte("c")))
+			putTrees(s, "d", n, elements, s.Now()+1)
+			putTrees(s, "e", n, elements, s.Now()+5)
+			txn.Stamp += 1000
+			if p := keyspace.SweepExpired(txn, whole, 0, 1000); p.Removed != 1 || p.Next != whole.Hi {
+				t.Errorf("%+v", p)
+			}
+			check(t, txn)
+			checkTrees(t, bind(txn, whole, 0), "e", "e", n)
+			bind(txn, whole, 0).Flush(0, 100)
+			keyspace.SweepDead(txn, 7, whole, 0, 1000)
+			if txn.Len() != 1 {
+				t.Errorf("%d entries of %d: %d are left, want the map of generations", n, n, txn.Len())
+			}
+		}
+	}
+}
+
+// TestEmptiedIsNotSearched: a collection that its command has emptied goes
+// without anything being looked for.
+func TestEmptiedIsNotSearched(t *testing.T) {
+	txn := keyspacetest.New(1)
+	s := bind(txn, whole, 0)
+	putTrees(s, "a", 1000, false, s.Now()+5)
+	r := s.Lookup([]byte("a"))
+	obj, _ := r.Object()
+	for i := range 2 {
+		root, _ := tree.ParseRoot(r.Rest()[i*tree.RootLen:])
+		tr := tree.Open(s.Nodes(s.Slot([]byte("a")), &obj), root)
+		tr.DeleteRange(0, tr.Len())
+		tr.Root()
+	}
+	before := txn.Writes
+	s.Detach([]byte("a"), r)
+	if txn.Len() != 0 || txn.Writes != before+3 {
+		t.Errorf("%d entries are left after %d writes", txn.Len(), txn.Writes-before)
+	}
+}
+
+func TestObjectFormat(t *testing.T) {
+	for hexed, want := range map[string]keyspace.Object{
+		"01" + "0000000000000005" + "0000000000000007":                      {ID: 5, Count: 7},
+		"02" + "0000000000000005" + "0000000000000007" + "0000000000000009": {ID: 5, Count: 7, NextNode: 9, OnlyTrees: true},
+		"03" + "0000000000000005" + "0000000000000007" + "0000000000000009": {ID: 5, Count: 7, NextNode: 9},
+	} {
+		if got := hex.EncodeToString(keyspace.AppendObject(nil, want)); got != hexed {
+			t.Errorf("%+v is stored as %s", want, got)
+		}
+		b, _ := hex.DecodeString(hexed + "ff")
+		r := keyspace.Record{Type: keyspace.List, Body: b}
+		if got, ok := r.Object(); !ok || got != want || string(r.Rest()) != "\xff" {
+			t.Errorf("%s is read as %+v, and %x", hexed, got, r.Rest())
+		}
+	}
+	for _, bad := range []string{"", "02", "0200000000000000050000000000000007", "02000000000000000500000000000000070000000000000000", "0400000000000000050000000000000007000000000000000900"} {
+		b, _ := hex.DecodeString(bad)
+		if o, ok := (keyspace.Record{Type: keyspace.List, Body: b}).Object(); ok {
+			t.Errorf("%s is read as %+v", bad, o)
 		}
 	}
 }

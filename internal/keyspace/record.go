@@ -13,6 +13,7 @@ const (
 	None   Type = 0x00
 	String Type = 0x01
 	Hash   Type = 0x02
+	List   Type = 0x03
 	Set    Type = 0x04
 )
 
@@ -25,6 +26,8 @@ func (t Type) String() string {
 		return "string"
 	case Hash:
 		return "hash"
+	case List:
+		return "list"
 	case Set:
 		return "set"
 	}
@@ -88,30 +91,73 @@ func mustRecord(v []byte) Record {
 const (
 	// Inline: in the rest of the body, in the type's own format.
 	Inline byte = 0x00
-	// Elements: under keys of their own. The body is an [Object].
+	// Elements, Trees and their sum: under keys of their own, as elements, as
+	// nodes of trees, or both. The body begins with an [Object].
 	Elements byte = 0x01
+	Trees    byte = 0x02
 )
 
-// Object names a collection's elements: slot|0x02|ID|… in the key's slot.
+// Object names what a collection keeps under keys of its own in the key's
+// slot: elements (slot|0x02|ID|…) and nodes of trees (slot|0x04|ID|…).
 type Object struct {
 	ID    uint64
-	Count uint64
+	Count uint64 // of what the collection holds, in its type's own sense; not 0
+	// NextNode is the id of the next node: 1 for a new collection with trees,
+	// and 0 for one without. [Space.Nodes] counts it up.
+	NextNode uint64
+	// OnlyTrees says that there are trees and no elements.
+	OnlyTrees bool
 }
 
-const objectLen = 1 + 8 + 8
+const (
+	objectLen      = 1 + 8 + 8
+	objectTreesLen = objectLen + 8
+)
 
-// AppendObject appends the body of a collection with elements of its own.
+// AppendObject appends the beginning of the body of a collection with keys of
+// its own.
 func AppendObject(dst []byte, o Object) []byte {
-	dst = append(dst, Elements)
+	kind := Elements
+	if o.NextNode > 0 {
+		if kind |= Trees; o.OnlyTrees {
+			kind = Trees
+		}
+	}
+	dst = append(dst, kind)
 	dst = binary.BigEndian.AppendUint64(dst, o.ID)
-	return binary.BigEndian.AppendUint64(dst, o.Count)
+	dst = binary.BigEndian.AppendUint64(dst, o.Count)
+	if o.NextNode > 0 {
+		dst = binary.BigEndian.AppendUint64(dst, o.NextNode)
+	}
+	return dst
 }
 
 // Object is the object that a record's body names; ok is false when the
-// record has no elements of its own.
+// record has no keys of its own.
 func (r Record) Object() (o Object, ok bool) {
-	if r.Type <= String || len(r.Body) < objectLen || r.Body[0] != Elements {
-		return Object{}, false
+	o, _, ok = r.object()
+	return o, ok
+}
+
+// Rest is what a type keeps in the body behind its Object, such as the roots
+// of its trees.
+func (r Record) Rest() []byte {
+	_, n, _ := r.object()
+	return r.Body[n:]
+}
+
+// object also returns how long the Object is.
+func (r Record) object() (o Object, n int, ok bool) {
+	if r.Type <= String || len(r.Body) < objectLen || r.Body[0] == Inline || r.Body[0] > Elements|Trees {
+		return Object{}, 0, false
 	}
-	return Object{ID: binary.BigEndian.Uint64(r.Body[1:]), Count: binary.BigEndian.Uint64(r.Body[9:])}, true
+	o = Object{ID: binary.BigEndian.Uint64(r.Body[1:]), Count: binary.BigEndian.Uint64(r.Body[9:])}
+	if r.Body[0] == Elements {
+		return o, objectLen, true
+	}
+	if len(r.Body) < objectTreesLen {
+		return Object{}, 0, false
+	}
+	o.NextNode, o.OnlyTrees = binary.BigEndian.Uint64(r.Body[objectLen:]), r.Body[0] == Trees
+	return o, objectTreesLen, o.NextNode > 0
 }

@@ -212,19 +212,33 @@ func (s *Space) Copy(from base.Slot, r Record, dst []byte, old Record) {
 	s.Put(dst, old, r)
 }
 
-// copied copies an object's elements, and returns a record that names the copy.
+// copied copies an object's elements and nodes, and returns a record that names
+// the copy.
 func (s *Space) copied(r Record, obj Object, from, to base.Slot) Record {
-	lower, upper := keys.ElementBounds(from, obj.ID)
-	fresh := Object{ID: s.Txn.NewObjectID(to), Count: obj.Count}
-	it := s.Txn.Iter(lower, upper)
+	fresh := obj
+	fresh.ID = s.Txn.NewObjectID(to)
+	if !obj.OnlyTrees {
+		source, upper := keys.ElementBounds(from, obj.ID)
+		s.copyRange(source, upper, keys.ElementPrefix(nil, to, fresh.ID))
+	}
+	if obj.NextNode > 0 {
+		source, upper := keys.NodeBounds(from, obj.ID)
+		target, _ := keys.NodeBounds(to, fresh.ID)
+		s.copyRange(source, upper, target)
+	}
+	r.Body = append(AppendObject(nil, fresh), r.Rest()...)
+	return r
+}
+
+// copyRange copies all keys below upper that begin with source; target takes
+// the place of that.
+func (s *Space) copyRange(source, upper, target []byte) {
+	it := s.Txn.Iter(source, upper)
 	defer it.Close()
 	for it.Next() {
-		s.xkey = keys.ElementPrefix(s.xkey[:0], to, fresh.ID)
-		s.xkey = append(s.xkey, it.Key()[len(lower):]...)
+		s.xkey = append(append(s.xkey[:0], target...), it.Key()[len(source):]...)
 		s.Txn.Set(s.xkey, it.Value())
 	}
-	r.Body = append(AppendObject(nil, fresh), r.Body[objectLen:]...)
-	return r
 }
 
 func (s *Space) unindex(slot base.Slot, gen uint32, at int64, key []byte) {

@@ -142,6 +142,8 @@ func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress 
 		}
 		if isExpiry { // the slot's other deadlines are later still
 			p.Pending++
+		}
+		if isExpiry || keys.BehindExpiry(it.Key()) {
 			slot++
 		}
 		seek = keys.ExpiryKey(seek[:0], slot, 0, 0, nil)

@@ -1,0 +1,149 @@
+package tree
+
+// Delete deletes a key of a keyed tree, and says whether it was there.
+func (t *Tree) Delete(key []byte) (deleted bool) {
+	i, found := t.Rank(key)
+	if found {
+		t.DeleteRange(i, i+1)
+	}
+	return found
+}
+
+// DeleteRange deletes the entries at the positions i to j-1. It costs, besides
+// the way down, a constant for each node that goes.
+func (t *Tree) DeleteRange(i, j uint64) {
+	j = min(j, t.root.Count)
+	if i >= j {
+		return
+	}
+	top, alive := t.cut(t.top(), t.root.Height, i, j)
+	if !alive {
+		t.root = Root{}
+		return
+	}
+	t.root.Count = top.count
+	for t.root.Height > 0 {
+		_, list := t.children(t.top(), t.root.Height)
+		if len(list) != 1 {
+			return
+		}
+		t.drop(t.root.Node)
+		t.root.Node = list[0].id
+		t.root.Height--
+	}
+}
+
+// cut deletes positions of a subtree. alive is false when nothing is left, not
+// even the node.
+func (t *Tree) cut(c child, height uint8, i, j uint64) (_ child, alive bool) {
+	if i == 0 && j == c.count {
+		t.dropAll(c, height)
+		return c, false
+	}
+	if height == 0 {
+		return t.cutLeaf(c, i, j), true
+	}
+	old, list := t.children(c, height)
+	if old == nil {
+		return c, true
+	}
+	kept := list[:0]
+	var touched []int // by their place in kept, the last one first
+	before := uint64(0)
+	for _, n := range list {
+		lo, hi := max(i, before), min(j, before+n.count)
+		before += n.count
+		if lo < hi {
+			base := before - n.count
+			var ok bool
+			if n, ok = t.cut(n, height-1, lo-base, hi-base); !ok {
+				continue
+			}
+			touched = append([]int{len(kept)}, touched...)
+		}
+		kept = append(kept, n)
+	}
+	for _, k := range touched {
+		kept = t.settle(kept, k, height-1)
+	}
+	t.set(c.id, old, appendBranch(make([]byte, 0, maxBranch), old[0], kept))
+	c.count -= j - i
+	return c, true
+}
+
+func (t *Tree) cutLeaf(c child, i, j uint64) child {
+	b := t.node(c.id, 0)
+	if b == nil {
+		return c
+	}
+	it, from := leaf(b), 1
+	for n := uint64(0); n < j; n++ {
+		if !it.next() {
+			panic(malformed(c.id))
+		}
+		if n == i {
+			from = it.at
+		}
+	}
+	fresh := append(make([]byte, 0, len(b)-(it.end-from)), b[:from]...)
+	t.set(c.id, b, append(fresh, b[it.end:]...))
+	c.count -= j - i
+	return c
+}
+
+// dropAll drops all nodes of a subtree. Leaves are not read.
+func (t *Tree) dropAll(c child, height uint8) {
+	if height > 0 {
+		_, list := t.children(c, height)
+		for _, n := range list {
+			t.dropAll(n, height-1)
+		}
+	}
+	t.drop(c.id)
+}
+
+// settle joins the node at k with a neighbour if little is left of it and
+// both fit well into one.
+func (t *Tree) settle(list []child, k int, height uint8) []child {
+	limit := maxLeaf
+	if height > 0 {
+		limit = maxBranch
+	}
+	own := len(t.node(list[k].id, height))
+	if own >= limit/4 {
+		return list
+	}
+	for _, left := range [2]int{k - 1, k} {
+		if left < 0 || left+1 >= len(list) {
+			continue
+		}
+		other := list[2*left+1-k]
+		if own+len(t.node(other.id, height)) <= limit*3/4 && t.join(&list[left], list[left+1], height) {
+			return append(list[:left+1], list[left+2:]...)
+		}
+	}
+	return list
+}
+
+// join moves all of b into a, its neighbour to the left.
+func (t *Tree) join(a *child, b child, height uint8) bool {
+	left, right := t.node(a.id, height), t.node(b.id, height)
+	if left == nil || right == nil {
+		return false
+	}
+	if height == 0 {
+		t.set(a.id, left, append(append(make([]byte, 0, maxLeaf), left...), right[1:]...))
+	} else {
+		_, list := t.children(*a, height)
+		_, more := t.children(b, height)
+		more[0].sep = b.sep
+		joined := appendBranch(nil, left[0], append(list, more...))
+		if len(joined) > maxBranch { // a long separator came between
+			return false
+		}
+		t.set(a.id, left, joined)
+	}
+	t.drop(b.id)
+	a.count += b.count
+	return true
+}
