@@ -32,8 +32,8 @@ func (p *meter) show(t *sim.Tally) {
 	}
 	p.shown = time.Now()
 	s := &t.Stats
-	fmt.Fprintf(p.out, "\r%d seeds, %.1f/s, %.0f simulated s/s, %s operations, %d faults, %d elections, %d snapshots, %d membership changes, %d violations ",
-		t.Seeds, float64(t.Seeds)/max(t.Wall.Seconds(), 1e-3), t.Pace(), thousands(s.Ops), s.Faults.Total(), s.Leaders, s.Installed, s.Membership(), len(t.Failures))
+	fmt.Fprintf(p.out, "\r%d seeds, %.1f/s, %v simulated, %.0f s/s, %s operations, %d faults, %d elections, %d snapshots, %d membership changes, %d violations ",
+		t.Seeds, float64(t.Seeds)/max(t.Wall.Seconds(), 1e-3), t.Virtual.Round(time.Second), t.Pace(), thousands(s.Ops), s.Faults.Total(), s.Leaders, s.Installed, s.Membership(), len(t.Failures))
 }
 
 func (p *meter) end() {
@@ -81,8 +81,8 @@ func violation(out io.Writer, title string, r *sim.Result) {
 // summary says what a campaign came across.
 func (f *flags) summary(out io.Writer, t *sim.Tally, missed []string) {
 	s := &t.Stats
-	fmt.Fprintf(out, "%d seeds from %d: %v simulated in %v (%.0f s/s), %s operations (%d refused, %d unknown, %d cut off), %d transactions over partitions, %d violations\n",
-		t.Seeds, t.First, t.Virtual.Round(time.Second), t.Wall.Round(time.Millisecond), t.Pace(), thousands(s.Ops), s.NotRun, s.Unknown, s.Cut, s.Spanning, len(t.Failures))
+	fmt.Fprintf(out, "%d seeds from %d: %v simulated in %v (%.0f s/s; %.0f per second of CPU), %s operations (%d refused, %d unknown, %d cut off), %d transactions over partitions, %d violations\n",
+		t.Seeds, t.First, t.Virtual.Round(time.Second), t.Wall.Round(time.Millisecond), t.Pace(), t.Virtual.Seconds()/max(cpuTime().Seconds(), 1e-3), thousands(s.Ops), s.NotRun, s.Unknown, s.Cut, s.Spanning, len(t.Failures))
 	fmt.Fprintf(out, "%d elections, %d handovers, %d snapshots begun, %d installed, %d logs cut, %d membership changes, %d joins, %d replicas removed, %d processes ended, %d comparisons of replicas\n",
 		s.Leaders, s.Transfers, s.Snapshots, s.Installed, s.Truncations, s.ConfChanges, s.Joins, s.Removed, s.Kills, s.Digests)
 	if s.Inconclusive > 0 {

@@ -40,8 +40,9 @@ func (t *Tally) Pace() float64 { return t.Virtual.Seconds() / max(t.Wall.Seconds
 
 // Run carries a campaign out, until ctx ends.
 func (c *Campaign) Run(ctx context.Context) *Tally {
-	// Runs are short and leave much behind: collect less often.
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	// Runs are short, and leave much behind of which nothing lives: collect seldom,
+	// in the same memory.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(gcLimit))
 	t := &Tally{First: c.Seed}
 	start := time.Now()
@@ -71,7 +72,6 @@ func (c *Campaign) Run(ctx context.Context) *Tally {
 }
 
 const (
-	gcPercent   = 2000
-	gcLimit     = 1 << 30 // bytes from which on it is collected more often all the same
-	maxFailures = 100     // after so many a campaign ends in any case
+	gcLimit     = 512 << 20 // bytes at which it is collected; several times of what lives
+	maxFailures = 100       // after so many a campaign ends in any case
 )

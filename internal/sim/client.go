@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
@@ -151,8 +152,38 @@ func (p *part) Complete(req *partition.Request) {
 // completed sends the reply on its way to the client.
 func (o *op) completed(status partition.Status, reply []byte) {
 	c := o.s.c
-	c.trace("s%d.%d %v: %d %q", o.ID, o.Conn, o.Command, status, reply)
+	c.endLine(o.appendCompleted(c.beginLine(), status, reply))
 	c.after(c.between(20*micro, 300*micro), func() { o.returned(status, reply) })
+}
+
+// appendCompleted writes a command's end as a line of the trace.
+func (o *op) appendCompleted(b []byte, status partition.Status, reply []byte) []byte {
+	b = strconv.AppendInt(append(b, 's'), int64(o.ID), 10)
+	b = strconv.AppendInt(append(b, '.'), int64(o.Conn), 10)
+	for _, word := range o.Command {
+		b = append(append(b, ' '), word...)
+	}
+	b = strconv.AppendUint(append(b, ": "...), uint64(status), 10)
+	return appendQuoted(append(b, ' '), reply)
+}
+
+// appendQuoted is strconv.AppendQuote, in little time for plain text.
+func appendQuoted(b, text []byte) []byte {
+	start := len(b)
+	b = append(b, '"')
+	for _, c := range text {
+		switch {
+		case c == '\r':
+			b = append(b, '\\', 'r')
+		case c == '\n':
+			b = append(b, '\\', 'n')
+		case c < ' ' || c > '~' || c == '"' || c == '\\':
+			return strconv.AppendQuote(b[:start], string(text))
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
 }
 
 // returned is the reply at the client.

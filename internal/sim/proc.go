@@ -2,7 +2,7 @@ package sim
 
 import (
 	"bytes"
-	"maps"
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -236,7 +236,7 @@ func (p *proc) finish(reqs []*partition.Request) {
 	if len(reqs) == 0 {
 		return
 	}
-	var replies map[base.NodeID][]byte
+	var replies outbox
 	for _, req := range reqs {
 		s, remote := req.Sink.(*remoteSink)
 		if !remote {
@@ -244,17 +244,15 @@ func (p *proc) finish(reqs []*partition.Request) {
 			p.router.Returned(req)
 			continue
 		}
-		if replies == nil {
-			replies = map[base.NodeID][]byte{}
-		}
-		replies[s.node] = wire.AppendReply(replies[s.node], &wire.ReplyItem{
+		x := replies.to(s.node)
+		x.msg = wire.AppendReply(x.msg, &wire.ReplyItem{
 			Sequence: req.Origin.Sequence, Attempt: req.Route.Attempt,
 			Status: uint8(req.Status), Leader: req.Leader, Term: req.Term, Reply: req.Reply,
 		})
 	}
-	for _, to := range slices.Sorted(maps.Keys(replies)) {
-		from, msg := p.m.id, replies[to]
-		p.c.post(p, to, laneRequest, nil, func(q *proc) { q.receiveReplies(from, msg) })
+	for _, x := range replies {
+		from, msg := p.m.id, x.msg
+		p.c.post(p, x.node, laneRequest, nil, func(q *proc) { q.receiveReplies(from, msg) })
 	}
 	if len(replies) > 0 {
 		p.point(pointRepliesSent)
@@ -271,13 +269,11 @@ func (p *proc) carryRouted() {
 		return
 	}
 	local := slices.Clone(r.Local)
-	var requests map[base.NodeID][]byte
-	if len(r.Forwards) > 0 {
-		requests = map[base.NodeID][]byte{}
-	}
+	var requests outbox
 	for _, f := range r.Forwards {
 		req := f.Request
-		requests[f.Node] = wire.AppendRequest(requests[f.Node], &wire.RequestItem{
+		x := requests.to(f.Node)
+		x.msg = wire.AppendRequest(x.msg, &wire.RequestItem{
 			Sequence: req.Origin.Sequence, LowWater: req.LowWater, Incarnation: req.Origin.Incarnation,
 			Attempt: req.Route.Attempt, Session: req.Session, Term: req.Term, Partition: req.Partition,
 			Slot: req.Slot, DB: req.DB, Proto: req.Proto, Flags: uint8(req.Flags), Args: req.Args,
@@ -290,9 +286,9 @@ func (p *proc) carryRouted() {
 	for _, req := range local {
 		p.shard.Submit(req)
 	}
-	for _, to := range slices.Sorted(maps.Keys(requests)) {
-		from, msg := p.m.id, requests[to]
-		p.c.trace("n%d -> n%d requests, %d bytes", from, to, len(msg))
+	for _, x := range requests {
+		from, to, msg := p.m.id, x.node, x.msg
+		p.c.endLine(appendSent(p.c.beginLine(), from, to, len(msg)))
 		if !p.c.post(p, to, laneRequest, msg, func(q *proc) { q.receiveRequests(from, msg) }) {
 			p.do(func() { p.undelivered(to, msg) })
 		}
@@ -300,6 +296,31 @@ func (p *proc) carryRouted() {
 	if len(requests) > 0 {
 		p.point(pointRequestsSent)
 	}
+}
+
+// outbox is one message to each of several nodes, rising by their ids.
+type outbox []letter
+
+type letter struct {
+	node base.NodeID
+	msg  []byte
+}
+
+// to finds the message to a node, or begins one.
+func (o *outbox) to(node base.NodeID) *letter {
+	i, ok := slices.BinarySearchFunc(*o, node, func(x letter, n base.NodeID) int { return cmp.Compare(x.node, n) })
+	if !ok {
+		*o = slices.Insert(*o, i, letter{node: node})
+	}
+	return &(*o)[i]
+}
+
+// appendSent writes forwarded requests as a line of the trace.
+func appendSent(b []byte, from, to base.NodeID, size int) []byte {
+	b = strconv.AppendUint(append(b, 'n'), uint64(from), 10)
+	b = strconv.AppendUint(append(b, " -> n"...), uint64(to), 10)
+	b = strconv.AppendInt(append(b, " requests, "...), int64(size), 10)
+	return append(b, " bytes"...)
 }
 
 // complete answers a client. What a full disk or a long queue refused was
