@@ -111,13 +111,24 @@ func keySpec(w *resp.Writer, ks KeySpec) {
 	for _, f := range ks.Flags {
 		w.Simple(f)
 	}
+	limit := 0
 	w.BulkString("begin_search")
 	w.Map(2)
 	w.BulkString("type")
-	w.BulkString("index")
-	w.BulkString("spec")
-	w.Map(1)
-	w.BulkString("index")
+	if ks.Keyword != "" {
+		limit = 2 // half of what is behind the word
+		w.BulkString("keyword")
+		w.BulkString("spec")
+		w.Map(2)
+		w.BulkString("keyword")
+		w.BulkString(ks.Keyword)
+		w.BulkString("startfrom")
+	} else {
+		w.BulkString("index")
+		w.BulkString("spec")
+		w.Map(1)
+		w.BulkString("index")
+	}
 	w.Int(int64(ks.Keys.First))
 	w.BulkString("find_keys")
 	w.Map(2)
@@ -142,7 +153,7 @@ func keySpec(w *resp.Writer, ks KeySpec) {
 	w.BulkString("keystep")
 	w.Int(int64(ks.Keys.Step))
 	w.BulkString("limit")
-	w.Int(0)
+	w.Int(int64(limit))
 }
 
 // legacyKeys is the triple that older clients read.

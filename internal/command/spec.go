@@ -65,6 +65,10 @@ type KeySpec struct {
 	// Numbered says that the argument at Keys.First is the number of the keys
 	// that follow it; the rest of Keys is not looked at.
 	Numbered bool
+	// Keyword, if there is one, is the word behind which the keys begin, looked
+	// for from argument Keys.First on: as many keys as there are other arguments
+	// behind them.
+	Keyword string
 }
 
 // Arg documents one argument for COMMAND DOCS (what redis-cli's help and

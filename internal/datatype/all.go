@@ -12,9 +12,10 @@ import (
 	"coterie/internal/datatype/hash"
 	"coterie/internal/datatype/set"
 	"coterie/internal/datatype/str"
+	"coterie/internal/datatype/stream"
 )
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows())
+	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows(), stream.Rows())
 }

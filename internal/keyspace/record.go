@@ -15,6 +15,7 @@ const (
 	Hash   Type = 0x02
 	List   Type = 0x03
 	Set    Type = 0x04
+	Stream Type = 0x06
 )
 
 // String is the type's name as TYPE shows it.
@@ -30,6 +31,8 @@ func (t Type) String() string {
 		return "list"
 	case Set:
 		return "set"
+	case Stream:
+		return "stream"
 	}
 	return fmt.Sprintf("type-%#02x", byte(t))
 }

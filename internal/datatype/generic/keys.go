@@ -120,6 +120,8 @@ func objectEncoding(c *command.Ctx) {
 		name = "listpack"
 	case r.Type == keyspace.Set:
 		name = set.FormOf(r).String()
+	case r.Type == keyspace.Stream:
+		name = "stream"
 	case len(r.Body) <= maxIntString && isInt(r.Body):
 		name = "int"
 	case len(r.Body) <= maxEmbedded:
