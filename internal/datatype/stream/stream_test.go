@@ -66,9 +66,12 @@ func TestLimitedReplies(t *testing.T) {
 			t.Errorf("%s: %q", line, out)
 		}
 	}
-	for line, entries := range map[string]int{"XREADGROUP GROUP g c STREAMS s 0": 5, "XAUTOCLAIM s g d 0 0": 5, "XAUTOCLAIM s g d 0 0 JUSTID": 0} {
-		if out := r.run(line); out[0] != '*' || strings.Count(out, value) != entries {
-			t.Errorf("%s: %q", line, out)
+	for _, tc := range []struct {
+		line    string
+		entries int
+	}{{"XREADGROUP GROUP g c STREAMS s 0", 5}, {"XAUTOCLAIM s g d 0 0", 5}, {"XAUTOCLAIM s g d 0 0 JUSTID", 0}} {
+		if out := r.run(tc.line); out[0] != '*' || strings.Count(out, value) != tc.entries {
+			t.Errorf("%s: %q", tc.line, out)
 		}
 	}
 	if err := keyspace.Check(r.txn, r.call().Span); err != nil {
