@@ -10,6 +10,7 @@ import (
 	"coterie/internal/datatype/bits"
 	"coterie/internal/datatype/generic"
 	"coterie/internal/datatype/hash"
+	"coterie/internal/datatype/hll"
 	"coterie/internal/datatype/set"
 	"coterie/internal/datatype/str"
 	"coterie/internal/datatype/stream"
@@ -17,5 +18,5 @@ import (
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows(), stream.Rows())
+	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows(), hll.Rows(), stream.Rows())
 }

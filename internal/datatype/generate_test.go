@@ -136,6 +136,9 @@ func (g generator) sensible() []string {
 	case 2:
 		return g.setCommand()
 	}
+	if g.IntN(4) == 0 {
+		return g.hllCommand()
+	}
 	if g.IntN(2) == 0 {
 		return g.bitCommand()
 	}

@@ -39,7 +39,7 @@ var elements = map[int]string{0: "name", 1: "arity", 2: "flags", 3: "first key",
 // differs is where what is said here differs on purpose: no notes are given,
 // and MSETNX cannot be divided.
 var differs = map[string]bool{
-	"set key specs": true, "getex key specs": true, "bitfield key specs": true, "msetnx tips": true, "xadd key specs": true,
+	"set key specs": true, "getex key specs": true, "bitfield key specs": true, "msetnx tips": true, "pfcount key specs": true, "xadd key specs": true,
 	"randomkey tips": true, // those of a later Redis
 }
 
