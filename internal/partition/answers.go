@@ -68,10 +68,16 @@ func (m Answers) find(o base.Origin) (reply []byte, known, over bool) {
 	return nil, false, false
 }
 
-// confirms says whether a low-water makes something superfluous.
-func (m Answers) confirms(id base.NodeID, lowWater uint64) bool {
-	g := m[id]
-	return g != nil && slices.ContainsFunc(g.lists, func(x effects.Answers) bool { return x.Last < lowWater })
+// confirms says whether a low-water is news. It may be, though no replies are
+// kept: what is known of transactions whose PREPARE never came goes by it, too.
+func (m Answers) confirms(id base.NodeID, lowWater uint64) bool { return lowWater > m.lowWater(id) }
+
+// lowWater is a gateway's, as far as it is known.
+func (m Answers) lowWater(id base.NodeID) uint64 {
+	if g := m[id]; g != nil {
+		return g.lowWater
+	}
+	return 0
 }
 
 // Kept is the number of lists of replies that are kept.

@@ -398,7 +398,7 @@ func (g *group) transaction(c *script.Command, m *member) {
 	g.sequence++
 	req := &Request{
 		Partition: 1, Term: term, Flags: Write | Whole | Transaction, LowWater: c.Num("low", 1), Session: c.Num("session", 0),
-		Origin: base.Origin{Gateway: 7, Incarnation: 1, Sequence: 1000 + g.sequence},
+		Origin: base.Origin{Gateway: base.NodeID(c.Num("gateway", 7)), Incarnation: 1, Sequence: 1000 + g.sequence},
 	}
 	var words [][]byte
 	for _, w := range c.Args[3:] {

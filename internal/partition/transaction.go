@@ -280,7 +280,8 @@ func (r *Replica) resolve(id TxnID, commit bool) {
 }
 
 // recover decides, at home, a transaction whose coordinator says nothing. If
-// its PREPARE has not come here yet, it must not succeed any more.
+// its PREPARE has not come here yet, it must not succeed any more; unless its
+// gateway has done with it, a verdict keeps it from that.
 func (r *Replica) recover(id TxnID) byte {
 	v := r.txns.verdicts[id]
 	switch {
@@ -289,7 +290,7 @@ func (r *Replica) recover(id TxnID) byte {
 	case v != nil:
 	case r.txns.intents[id] != nil:
 		r.setIntent(id, nil)
-	default:
+	case !r.prepareOver(id):
 		r.setVerdict(id, &verdict{})
 	}
 	return TxnAborted
@@ -353,6 +354,9 @@ func (r *Replica) setVerdict(id TxnID, v *verdict) {
 	})
 }
 
+// prepareOver says whether a transaction's PREPARE can never run here any more.
+func (r *Replica) prepareOver(id TxnID) bool { return r.state.Answers.lowWater(id.Gateway) > id.Sequence }
+
 // forgetAborted drops the verdicts on transactions whose PREPARE can never run
 // here any more: their gateway has done with it.
 func (r *Replica) forgetAborted() {
@@ -360,8 +364,7 @@ func (r *Replica) forgetAborted() {
 		return
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(r.txns.verdicts), compareTxnIDs) {
-		g := r.state.Answers[id.Gateway]
-		if !r.txns.verdicts[id].committed && g != nil && g.lowWater > id.Sequence {
+		if !r.txns.verdicts[id].committed && r.prepareOver(id) {
 			r.setVerdict(id, nil)
 		}
 	}
