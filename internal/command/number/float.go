@@ -68,6 +68,19 @@ func newFloat() *big.Float {
 // checkNumber verifies the form of an unsigned number, and that its exponent
 // is of a size that can be computed with.
 func checkNumber(p []byte) (zero, ok bool) {
+	zero, exponent, ok := form(p)
+	return zero, ok && (zero || exponent <= maxDecimal)
+}
+
+// checkDigits verifies the form of an unsigned number.
+func checkDigits(p []byte) (zero, ok bool) {
+	zero, _, ok = form(p)
+	return zero, ok
+}
+
+// form verifies the form of an unsigned number; exponent is the size of its
+// exponent, if that is not above maxDecimal.
+func form(p []byte) (zero bool, exponent int, ok bool) {
 	isDigit, exponentMark := isDecimal, byte('e')
 	if len(p) > 2 && p[0] == '0' && p[1]|0x20 == 'x' {
 		p, isDigit, exponentMark = p[2:], isHex, 'p'
@@ -84,26 +97,25 @@ func checkNumber(p []byte) (zero, ok bool) {
 		p = p[1:]
 	}
 	if digits == 0 || points > 1 {
-		return false, false
+		return false, 0, false
 	}
 	if len(p) == 0 {
-		return zero, true
+		return zero, 0, true
 	}
 	if p[0]|0x20 != exponentMark {
-		return false, false
+		return false, 0, false
 	}
 	p = p[1:]
 	if len(p) > 0 && (p[0] == '+' || p[0] == '-') {
 		p = p[1:]
 	}
-	exponent := 0
 	for _, c := range p {
 		if !isDecimal(c) {
-			return false, false
+			return false, 0, false
 		}
 		exponent = min(exponent*10+int(c-'0'), maxDecimal+1)
 	}
-	return zero, len(p) > 0 && (zero || exponent <= maxDecimal)
+	return zero, exponent, len(p) > 0
 }
 
 // completed adds the exponent that Go wants behind a hexadecimal fraction.

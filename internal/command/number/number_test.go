@@ -53,3 +53,38 @@ func TestFloat(t *testing.T) {
 		t.Error("an infinite sum is refused")
 	}
 }
+
+func TestDouble(t *testing.T) {
+	for s, want := range map[string]float64{
+		"0": 0, "17": 17, "-5": -5, "1.5": 1.5, "+3": 3, "5.": 5, ".5": .5, "1e3": 1000, "0x10": 16, "0x.8p1": 1, "999999999999999": 999999999999999,
+		"9007199254740993": 9007199254740992, "inf": math.Inf(1), "-Infinity": math.Inf(-1), "+INF": math.Inf(1), "0e99999": 0, "5e-324": 5e-324, "1.7976931348623157e308": math.MaxFloat64,
+	} {
+		if f, ok := ParseDouble([]byte(s)); !ok || f != want {
+			t.Errorf("ParseDouble(%q) = %v, %v", s, f, ok)
+		}
+		if f, ok := ParseBound([]byte(s)); !ok || f != want {
+			t.Errorf("ParseBound(%q) = %v, %v", s, f, ok)
+		}
+	}
+	for _, s := range []string{"", "-", "+", ".", "x", "nan", "-nan", "1x", "1 ", " 1", "1_0", "0b1", "1e", "1e400", "-1e400", "1e-400", "0x", "infin", "--1", "1\x00"} {
+		if f, ok := ParseDouble([]byte(s)); ok {
+			t.Errorf("ParseDouble(%q) = %v", s, f)
+		}
+	}
+	for s, want := range map[string]float64{"": 0, " 1": 1, "\t-2": -2, "1\x00x": 1, "1e400": math.Inf(1), "-1e400": math.Inf(-1), "1e-400": 0} {
+		if f, ok := ParseBound([]byte(s)); !ok || f != want {
+			t.Errorf("ParseBound(%q) = %v, %v", s, f, ok)
+		}
+	}
+	for _, s := range []string{" ", "1 ", "nan", "x", "(1", "1e", "-"} {
+		if f, ok := ParseBound([]byte(s)); ok {
+			t.Errorf("ParseBound(%q) = %v", s, f)
+		}
+	}
+	if f, _ := ParseDouble([]byte("-0")); !math.Signbit(f) {
+		t.Error("-0 loses its sign")
+	}
+	if n := testing.AllocsPerRun(10, func() { ParseDouble([]byte("12.5")) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
