@@ -9,14 +9,16 @@ import (
 	"coterie/internal/command"
 	"coterie/internal/datatype/bits"
 	"coterie/internal/datatype/generic"
+	"coterie/internal/datatype/geo"
 	"coterie/internal/datatype/hash"
 	"coterie/internal/datatype/hll"
 	"coterie/internal/datatype/set"
 	"coterie/internal/datatype/str"
 	"coterie/internal/datatype/stream"
+	"coterie/internal/datatype/zset"
 )
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows(), hll.Rows(), stream.Rows())
+	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows())
 }

@@ -13,7 +13,7 @@ type generator struct{ *rand.Rand }
 func pick[T any](g generator, list ...T) T { return list[g.IntN(len(list))] }
 
 func (g generator) key() string {
-	return pick(g, "a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1")
+	return pick(g, "a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "z1", "{t}z3", "zbig")
 }
 
 func (g generator) field() string { return pick(g, "f1", "f2", "f3", "f4", "", "n1", "n2") }
@@ -128,13 +128,18 @@ func (g generator) command() []string {
 }
 
 func (g generator) sensible() []string {
-	switch g.IntN(4) {
+	switch g.IntN(5) {
 	case 0:
 		return g.stringCommand()
 	case 1:
 		return g.hashCommand()
 	case 2:
 		return g.setCommand()
+	case 3:
+		if g.IntN(4) == 0 {
+			return g.geoCommand()
+		}
+		return g.zsetCommand()
 	}
 	if g.IntN(4) == 0 {
 		return g.hllCommand()

@@ -49,7 +49,7 @@ func dropElements(txn kv.Txn, slot base.Slot, obj Object) {
 		return
 	}
 	lower, upper := keys.ElementBounds(slot, obj.ID)
-	if obj.Count > maxPointDeletes {
+	if obj.Count > maxPointDeletes || obj.NextNode > maxPointDeletes { // it is large, or was: a walk would meet the tombstones
 		txn.DeleteRange(lower, upper)
 		return
 	}

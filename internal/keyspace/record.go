@@ -15,6 +15,7 @@ const (
 	Hash   Type = 0x02
 	List   Type = 0x03
 	Set    Type = 0x04
+	ZSet   Type = 0x05
 	Stream Type = 0x06
 )
 
@@ -31,6 +32,8 @@ func (t Type) String() string {
 		return "list"
 	case Set:
 		return "set"
+	case ZSet:
+		return "zset"
 	case Stream:
 		return "stream"
 	}

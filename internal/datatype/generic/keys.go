@@ -116,7 +116,9 @@ func objectEncoding(c *command.Ctx) {
 		return
 	case r.Type == keyspace.Hash && elements:
 		name = "hashtable"
-	case r.Type == keyspace.Hash:
+	case r.Type == keyspace.ZSet && elements:
+		name = "skiplist"
+	case r.Type == keyspace.Hash, r.Type == keyspace.ZSet:
 		name = "listpack"
 	case r.Type == keyspace.Set:
 		name = set.FormOf(r).String()

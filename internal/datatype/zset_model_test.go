@@ -1,0 +1,325 @@
+package datatype_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"coterie/internal/resp"
+)
+
+// zmodel is sorted sets as plain as they can be.
+type zmodel map[string]map[string]float64
+
+// sorted is a set's members in order.
+func (m zmodel) sorted(key string) (list []string) {
+	set := m[key]
+	for member := range set {
+		list = append(list, member)
+	}
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return set[a] < set[b] || set[a] == set[b] && a < b
+	})
+	return list
+}
+
+func (m zmodel) reply(key string, list []string, withScores bool) string {
+	n := len(list)
+	if withScores {
+		n *= 2
+	}
+	out := fmt.Sprintf("*%d\r\n", n)
+	for _, member := range list {
+		out += bulk(member)
+		if withScores {
+			out += bulk(string(resp.AppendDouble(nil, m[key][member])))
+		}
+	}
+	return out
+}
+
+func (m zmodel) delete(key string, list []string) {
+	for _, member := range list {
+		delete(m[key], member)
+	}
+	if len(m[key]) == 0 {
+		delete(m, key)
+	}
+}
+
+// within is the members with scores from least to most.
+func (m zmodel) within(key string, least, most float64) (list []string) {
+	for _, member := range m.sorted(key) {
+		if s := m[key][member]; s >= least && s <= most {
+			list = append(list, member)
+		}
+	}
+	return list
+}
+
+func cutRanks(list []string, start, stop int) []string {
+	if start < 0 {
+		start = max(0, start+len(list))
+	}
+	if stop < 0 {
+		stop += len(list)
+	}
+	stop = min(stop, len(list)-1)
+	if start > stop {
+		return nil
+	}
+	return list[start : stop+1]
+}
+
+func (m zmodel) run(a []string) string {
+	key := a[1]
+	num := func(i int) float64 { f, _ := strconv.ParseFloat(a[i], 64); return f }
+	at := func(i int) int { n, _ := strconv.Atoi(a[i]); return n }
+	switch a[0] {
+	case "zadd":
+		added := 0
+		for i := 2; i < len(a); i += 2 {
+			if m[key] == nil {
+				m[key] = map[string]float64{}
+			}
+			if _, had := m[key][a[i+1]]; !had {
+				added++
+			}
+			m[key][a[i+1]] = num(i)
+		}
+		return integer(added)
+	case "zincrby":
+		if m[key] == nil {
+			m[key] = map[string]float64{}
+		}
+		m[key][a[3]] += num(2)
+		return bulk(string(resp.AppendDouble(nil, m[key][a[3]])))
+	case "zrem":
+		before := len(m[key])
+		m.delete(key, a[2:])
+		return integer(before - len(m[key]))
+	case "zcard":
+		return integer(len(m[key]))
+	case "zscore", "zrank", "zrevrank":
+		s, had := m[key][a[2]]
+		if !had {
+			return null
+		}
+		rank := slices.Index(m.sorted(key), a[2])
+		switch a[0] {
+		case "zscore":
+			return bulk(string(resp.AppendDouble(nil, s)))
+		case "zrank":
+			return integer(rank)
+		}
+		return integer(len(m[key]) - 1 - rank)
+	case "zrange":
+		return m.reply(key, cutRanks(m.sorted(key), at(2), at(3)), len(a) > 4)
+	case "zrevrange":
+		list := m.sorted(key)
+		slices.Reverse(list)
+		return m.reply(key, cutRanks(list, at(2), at(3)), len(a) > 4)
+	case "zcount":
+		return integer(len(m.within(key, num(2), num(3))))
+	case "zrangebyscore":
+		list := m.within(key, num(2), num(3))
+		list = list[min(at(5), len(list)):]
+		return m.reply(key, list[:min(at(6), len(list))], false)
+	case "zremrangebyscore":
+		list := m.within(key, num(2), num(3))
+		m.delete(key, list)
+		return integer(len(list))
+	case "zremrangebyrank":
+		list := cutRanks(m.sorted(key), at(2), at(3))
+		m.delete(key, list)
+		return integer(len(list))
+	case "zpopmin", "zpopmax":
+		list := m.sorted(key)
+		if a[0] == "zpopmax" {
+			slices.Reverse(list)
+		}
+		list = list[:min(at(2), len(list))]
+		out := m.reply(key, list, true)
+		m.delete(key, list)
+		return out
+	case "rename":
+		if m[key] == nil {
+			return "-ERR no such key\r\n"
+		}
+		set := m[key]
+		delete(m, key)
+		m[a[2]] = set
+		return okay
+	case "zunionstore":
+		sum := map[string]float64{}
+		for _, k := range a[3:] {
+			for member, s := range m[k] {
+				sum[member] += s
+			}
+		}
+		delete(m, key)
+		if len(sum) > 0 {
+			m[key] = sum
+		}
+		return integer(len(sum))
+	}
+	panic(a[0])
+}
+
+// zmodelCommand makes a command that the model knows, about sets of up to
+// thousands of members.
+func (g generator) zmodelCommand(members int) []string {
+	k := pick(g, "z1", "{t}z2", "zbig", "zbig")
+	member := func() string { return fmt.Sprint("m", g.IntN(members)) + strings.Repeat("y", g.IntN(10)/9*g.IntN(100)) }
+	score := func() string { return strconv.Itoa(g.IntN(40) - 20) }
+	rank := func() string { return strconv.Itoa(g.IntN(2*members) - members) }
+	switch g.IntN(18) {
+	case 0, 1, 2, 3:
+		return join("zadd", list(k), g.repeat(1, members/4, func() []string { return list(score(), member()) }))
+	case 4:
+		return list("zincrby", k, score(), member())
+	case 5:
+		return join("zrem", list(k), g.repeat(1, members/8, one(member)))
+	case 6:
+		return list("zcard", k)
+	case 7, 8:
+		return list(pick(g, "zscore", "zrank", "zrevrank"), k, member())
+	case 9, 10:
+		return join(pick(g, "zrange", "zrevrange"), list(k, rank(), rank()), g.maybe("WITHSCORES"))
+	case 11:
+		return list("zcount", k, score(), score())
+	case 12:
+		return list("zrangebyscore", k, score(), score(), "LIMIT", strconv.Itoa(g.IntN(30)), strconv.Itoa(g.IntN(30)))
+	case 13:
+		s := g.IntN(40) - 20
+		return list("zremrangebyscore", k, strconv.Itoa(s), strconv.Itoa(s+g.IntN(3)))
+	case 14:
+		return list("zremrangebyrank", k, rank(), rank())
+	case 15:
+		return list(pick(g, "zpopmin", "zpopmax"), k, strconv.Itoa(g.IntN(members/4)))
+	case 16:
+		return list("rename", k, pick(g, "z1", "{t}z2", "{t}z3"))
+	}
+	return list("zunionstore", k, "2", pick(g, "z1", "zbig"), pick(g, "{t}z2", "{t}z3"))
+}
+
+// TestSortedSetsAgainstModel runs random commands here and in the model.
+func TestSortedSetsAgainstModel(t *testing.T) {
+	for seed := range uint64(24) {
+		s := newServer(t, seed)
+		m := zmodel{}
+		g := generator{rand.New(rand.NewPCG(seed, 1))}
+		members := pick(g, 16, 200, 2000)
+		for i := range 200 {
+			args := g.zmodelCommand(members)
+			want, got := m.run(args), string(s.run(args...))
+			if got != want {
+				t.Fatalf("seed %d, command %d %q:\n  got  %q\n  want %q", seed, i, args, got, want)
+			}
+		}
+		s.check()
+		for key := range m {
+			s.want(m.reply(key, m.sorted(key), true), "zrange", key, "0", "-1", "withscores")
+			var pairs []string
+			for member, score := range m[key] {
+				pairs = append(pairs, member, string(resp.AppendDouble(nil, score)))
+			}
+			if got := s.scanAll("ZSCAN", 7, key); !sameStrings(got, pairs) {
+				t.Errorf("set %q: a scan found %q, want %q", key, got, pairs)
+			}
+		}
+	}
+}
+
+// TestSortedSetOfOneScore is about ranges of bytes, in a large set.
+func TestSortedSetOfOneScore(t *testing.T) {
+	s := newServer(t, 1)
+	var all []string
+	for i := range 1000 {
+		all = append(all, fmt.Sprintf("m%03d", i))
+		s.want(flag(true), "zadd", "z", "7", all[i])
+	}
+	m := zmodel{}
+	g := generator{rand.New(rand.NewPCG(1, 1))}
+	for range 200 {
+		i, j := g.IntN(1000), g.IntN(1000)
+		i, j = min(i, j), max(i, j)
+		s.want(integer(j-i+1), "zlexcount", "z", "["+all[i], "["+all[j])
+		s.want(m.reply("", all[i:j], false), "zrangebylex", "z", "["+all[i], "("+all[j])
+		back := slices.Clone(all[i+1:])
+		slices.Reverse(back)
+		s.want(m.reply("", back[:min(3, len(back))], false), "zrevrangebylex", "z", "+", "("+all[i], "LIMIT", "0", "3")
+	}
+	s.want(integer(998), "zremrangebylex", "z", "(m000", "(m999")
+	s.want(m.reply("", list("m000", "m999"), false), "zrange", "z", "-", "+", "BYLEX")
+	s.check()
+}
+
+// TestRandomMembersOfSortedSets: every member comes, as often as any other.
+func TestRandomMembersOfSortedSets(t *testing.T) {
+	for _, n := range []int{20, 400} {
+		s := newServer(t, 1)
+		for i := range n {
+			s.run("zadd", "z", strconv.Itoa(i), fmt.Sprint("m", i))
+		}
+		const draws = 200
+		for _, count := range []int{-10, 10} {
+			seen := map[string]int{}
+			for range draws * n / 10 {
+				pairs := s.strings("zrandmember", "z", strconv.Itoa(count), "withscores")
+				distinct := map[string]bool{}
+				for i := 0; i < len(pairs); i += 2 {
+					if pairs[i] != "m"+pairs[i+1] {
+						t.Fatalf("member %q has score %q", pairs[i], pairs[i+1])
+					}
+					seen[pairs[i]]++
+					distinct[pairs[i]] = true
+				}
+				if len(pairs) != 20 || count > 0 && len(distinct) != 10 {
+					t.Fatalf("%d members: %q", count, pairs)
+				}
+			}
+			square := 0.0
+			for i := range n {
+				d := float64(seen[fmt.Sprint("m", i)] - draws)
+				square += d * d / draws
+			}
+			if limit := float64(n) * 1.6; square > limit {
+				t.Errorf("%d members, %d at once: chi-square is %.0f, above %.0f", n, count, square, limit)
+			}
+		}
+	}
+}
+
+func TestSortedSetEncodings(t *testing.T) {
+	s := newServer(t, 1)
+	for i := range 128 {
+		s.want(flag(true), "zadd", "n", strconv.Itoa(i), fmt.Sprint("m", i))
+	}
+	s.want(bulk("listpack"), "object", "encoding", "n")
+	s.want(flag(true), "zadd", "n", "0.5", "one more")
+	s.want(bulk("skiplist"), "object", "encoding", "n")
+	s.want("+zset\r\n", "type", "n")
+	s.run("zadd", "big", "1", strings.Repeat("x", 64), "2", "b")
+	s.want(bulk("listpack"), "object", "encoding", "big")
+	s.run("zadd", "big", "3", strings.Repeat("x", 65))
+	s.want(bulk("skiplist"), "object", "encoding", "big")
+	s.want(integer(1), "zrank", "big", "b")
+	s.want("*2\r\n:2\r\n$1\r\n3\r\n", "zrank", "big", strings.Repeat("x", 65), "withscore")
+	s.want("*-1\r\n", "zrank", "big", "none", "withscore")
+	s.want(integer(3), "zremrangebyrank", "big", "0", "-1")
+	for i := range 128 {
+		s.want(flag(true), "zrem", "n", fmt.Sprint("m", i))
+		s.check()
+	}
+	s.want("*2\r\n$8\r\none more\r\n$3\r\n0.5\r\n", "zpopmax", "n")
+	s.check()
+	if n := s.txn.Len(); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+}
