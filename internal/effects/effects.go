@@ -106,6 +106,21 @@ func (a *Answers) Find(sequence uint64) (reply []byte, ok bool) {
 	return nil, false
 }
 
+// Each visits the requests in the list, in its order; the replies alias it.
+func (a *Answers) Each(visit func(sequence uint64, reply []byte)) {
+	d, at := Decoder{rest: a.List}, uint64(0)
+	for len(d.rest) > 0 && d.err == nil {
+		at += uint64(d.varint())
+		reply := []byte(replyOK)
+		if n := d.uvarint(); n > 0 {
+			reply = d.take(n - 1)
+		}
+		if d.err == nil {
+			visit(at, reply)
+		}
+	}
+}
+
 // AppendHeader appends an entry's header, up to and including the answers.
 func AppendHeader(dst []byte, h Header, answers []Answers) []byte {
 	flags := byte(0)

@@ -63,6 +63,7 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	}
 	call := command.Call{
 		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
+		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0,
 	}
 	if req.Flags&partition.Group != 0 {
 		e.watching = true
@@ -76,6 +77,7 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 		h := e.part(txn)
 		h.sweeping, h.sweepAt = true, txn.Span().Lo
 		h.watches.TouchAll()
+		txn.Waiters().TouchAll()
 	}
 	return reply
 }
@@ -114,6 +116,7 @@ func (e *evaluator) Background(txn *partition.Txn) (more bool) {
 		}
 		if more = p.Removed > 0; more {
 			h.watches.TouchAll()
+			txn.Waiters().Expired()
 		}
 	}
 	if h.sweeping {

@@ -168,6 +168,13 @@ func (n *Node) carryOut(out *partition.Output) {
 	for _, r := range out.Changed {
 		n.replicaChanged(r)
 	}
+	for _, w := range out.Waiting {
+		if s, ok := w.Request.Sink.(*remoteSink); ok {
+			n.tellRemote(s.node, w)
+		} else {
+			n.router.Waits(w.Request, w.Args)
+		}
+	}
 	for _, req := range out.Finished {
 		if s, ok := req.Sink.(*remoteSink); ok {
 			n.answerRemote(s.node, req)
@@ -212,6 +219,12 @@ func (n *Node) carryRouted() {
 	local = append(local, r.Local...)
 	for i := range r.Forwards {
 		n.forward(&r.Forwards[i])
+	}
+	for _, req := range r.Waiting {
+		if s, ok := req.Sink.(partition.WaitSink); ok {
+			n.completed = true
+			s.Waits(req)
+		}
 	}
 	for _, req := range r.Complete {
 		n.completed = true
@@ -314,6 +327,14 @@ func (n *Node) answerRemote(to base.NodeID, req *partition.Request) {
 		n.sendReplies(to, p)
 	}
 	n.recycle(req)
+}
+
+// tellRemote tells another gateway that its request waits here.
+func (n *Node) tellRemote(to base.NodeID, w partition.Notice) {
+	p := n.peer(to)
+	p.replies = wire.AppendReply(p.replies, &wire.ReplyItem{
+		Sequence: w.Request.Origin.Sequence, Attempt: w.Request.Route.Attempt, Status: uint8(partition.Waits), Reply: w.Args,
+	})
 }
 
 func (n *Node) sendReplies(to base.NodeID, p *peerOut) {

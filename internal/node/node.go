@@ -109,6 +109,7 @@ type Node struct {
 	directoryEpoch   uint64
 	catalogRound     uint64
 	catalogRoundTerm uint64
+	waits            *partition.WaitLimit
 	truncatedAt      int64
 	truncatedTick    uint64
 	flushing         bool
@@ -272,7 +273,7 @@ func (n *Node) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.evaluator = newEvaluator(n, table)
+	n.evaluator, n.waits = newEvaluator(n, table), partition.NewWaitLimit()
 	n.shard.Limit(int(n.cfg.WriteBackSize), int(n.cfg.MaxInflightBytes))
 	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.tickEvery()), &n.routed)
 	n.coordinator = txn.New(n.router)

@@ -254,6 +254,7 @@ func (n *Node) openReplica(ls logstore.State) (*partition.Replica, error) {
 
 func (n *Node) newReplica(rec partition.Recovered) (*partition.Replica, error) {
 	return partition.New(partition.Config{
+		WaitLimit: n.waits,
 		Partition: rec.Log.Partition, Replica: rec.Log.Replica, Node: n.id.Node,
 		Log: logReader{n.logs, rec.Log.Partition}, Base: n.states, Evaluator: n.evaluator,
 		Logger: n.log.With("partition", rec.Log.Partition), Rand: n.rand, ReadOnly: n.readOnly,

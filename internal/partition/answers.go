@@ -28,6 +28,7 @@ type Answers map[base.NodeID]*gatewayAnswers
 type gatewayAnswers struct {
 	lowWater uint64
 	lists    []effects.Answers // as they came in entries, oldest first
+	singly   map[uint64][]byte // of blocking requests: they are confirmed one by one, see waitSpace
 }
 
 // note takes in what an entry says of a gateway's requests. The list is copied:
@@ -38,7 +39,14 @@ func (m Answers) note(a effects.Answers) {
 		g = &gatewayAnswers{}
 		m[a.Gateway] = g
 	}
+	if a.Gateway&waitSpace != 0 {
+		g.noteSingly(a)
+		return
+	}
 	g.lowWater = max(g.lowWater, a.LowWater)
+	if singly := m[a.Gateway|waitSpace]; singly != nil {
+		singly.forgetLives(g.lowWater)
+	}
 	// All of them, not only the first: what waited for a lock comes in a later
 	// round than its successors, and what is kept must not depend on history.
 	g.lists = slices.DeleteFunc(g.lists, func(x effects.Answers) bool { return x.Last < g.lowWater })
@@ -58,6 +66,9 @@ func (m Answers) find(o base.Origin) (reply []byte, known, over bool) {
 	if o.Sequence < g.lowWater {
 		return nil, false, true
 	}
+	if reply, known = g.singly[o.Sequence]; known {
+		return reply, true, false
+	}
 	for i := range g.lists {
 		if g.lists[i].Last >= o.Sequence {
 			if reply, known = g.lists[i].Find(o.Sequence); known {
@@ -68,9 +79,16 @@ func (m Answers) find(o base.Origin) (reply []byte, known, over bool) {
 	return nil, false, false
 }
 
-// confirms says whether a low-water is news. It may be, though no replies are
-// kept: what is known of transactions whose PREPARE never came goes by it, too.
-func (m Answers) confirms(id base.NodeID, lowWater uint64) bool { return lowWater > m.lowWater(id) }
+// confirms says whether a Confirm brings news: a low-water, though no replies
+// may be kept, for what is known of transactions whose PREPARE never came goes
+// by it, too; or the arrival of blocking requests' answers.
+func (m Answers) confirms(req *Request) bool {
+	if req.LowWater > m.lowWater(req.Origin.Gateway) {
+		return true
+	}
+	g := m[req.Origin.Gateway|waitSpace]
+	return g != nil && slices.ContainsFunc(confirmedBy(req), func(s uint64) bool { return g.singly[s] != nil })
+}
 
 // lowWater is a gateway's, as far as it is known.
 func (m Answers) lowWater(id base.NodeID) uint64 {
@@ -84,7 +102,7 @@ func (m Answers) lowWater(id base.NodeID) uint64 {
 func (m Answers) Kept() int {
 	n := 0
 	for _, g := range m {
-		n += len(g.lists)
+		n += len(g.lists) + len(g.singly)
 	}
 	return n
 }
@@ -95,6 +113,10 @@ func (m Answers) encoded() []effects.Answers {
 	var all []effects.Answers
 	for _, id := range slices.Sorted(maps.Keys(m)) {
 		g := m[id]
+		if id&waitSpace != 0 {
+			all = append(all, g.encodeSingly(id))
+			continue
+		}
 		for _, a := range g.lists {
 			a.LowWater = g.lowWater
 			all = append(all, a)
@@ -119,11 +141,15 @@ type answer struct {
 // request that left something, their order would be another one.
 func answersOf(dst []answer, ran []*Request) []answer {
 	for _, req := range ran {
-		if req.Flags&Write == 0 || req.Origin.Gateway == 0 {
+		if req.Flags&Write == 0 || req.Origin.Gateway == 0 || req.Status == Waits {
 			continue
 		}
+		for _, s := range confirmedBy(req) { // they have arrived
+			o := base.Origin{Gateway: req.Origin.Gateway | waitSpace, Sequence: s}
+			dst = append(dst, answer{origin: o})
+		}
 		dst = append(dst, answer{
-			origin: req.Origin, lowWater: req.LowWater, reply: keptReply(req.Reply), recorded: req.Route.Known || req.Flags&Confirm != 0,
+			origin: req.recordedAs(), lowWater: req.LowWater, reply: keptReply(req.Reply), recorded: req.Route.Known || req.Flags&Confirm != 0,
 		})
 	}
 	return dst
@@ -193,8 +219,15 @@ func gatherAnswers(dst []effects.Answers, all []answer) []effects.Answers {
 // requests of a round say.
 func unconfirmed(all []answer, ran []*Request) []answer {
 	lows := map[base.NodeID]uint64{}
+	arrived := map[TxnID]bool{}
 	for _, req := range ran {
-		lows[req.Origin.Gateway] = max(lows[req.Origin.Gateway], req.LowWater)
+		o := req.recordedAs()
+		lows[o.Gateway] = max(lows[o.Gateway], req.LowWater)
+		for _, s := range confirmedBy(req) {
+			arrived[TxnID{o.Gateway | waitSpace, s}] = true
+		}
 	}
-	return slices.DeleteFunc(all, func(x answer) bool { return x.origin.Sequence < lows[x.origin.Gateway] })
+	return slices.DeleteFunc(all, func(x answer) bool {
+		return x.origin.Sequence < lows[x.origin.Gateway] || arrived[TxnID{x.origin.Gateway, x.origin.Sequence}]
+	})
 }

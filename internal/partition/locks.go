@@ -261,7 +261,7 @@ func isPrepare(req *Request) bool {
 // something parked before it, of its session or with one of its slots, must come
 // first. A PREPARE that does not wait is answered instead.
 func (r *Replica) mustWait(req *Request) bool {
-	if req.Flags&Confirm != 0 || r.cfg.Partition == base.Catalog {
+	if req.Flags&(Confirm|Cancel) != 0 || r.cfg.Partition == base.Catalog {
 		return false
 	}
 	if req.Flags&Transaction != 0 && (endsTransaction(req) || len(req.Args) == 0 || len(req.Args[0]) < 2 || req.Args[0][1] == 0) {

@@ -62,7 +62,10 @@ type Output struct {
 	Appends   []Append
 	MoveDowns []MoveDown
 	Snapshots []SendSnapshot
-	Finished  []*Request
+	// Waiting are requests that begin to wait. They are told of before Finished
+	// ones are answered, and still belong to their replica.
+	Waiting  []Notice
+	Finished []*Request
 	// Recovers and Settles are transactions that their coordinator left.
 	Recovers []Recover
 	Settles  []Settle
@@ -82,20 +85,20 @@ func (o *Output) Reset() {
 	clear(o.Snapshots)
 	clear(o.Finished)
 	clear(o.Changed)
+	clear(o.Waiting)
 	*o = Output{
 		Messages: o.Messages[:0], Appends: o.Appends[:0], MoveDowns: o.MoveDowns[:0],
 		Snapshots: o.Snapshots[:0], Finished: o.Finished[:0], Changed: o.Changed[:0],
-		Discarded: o.Discarded[:0], Recovers: o.Recovers[:0], Settles: o.Settles[:0],
+		Discarded: o.Discarded[:0], Waiting: o.Waiting[:0], Recovers: o.Recovers[:0], Settles: o.Settles[:0],
 	}
 }
 
-// finish answers requests; those abandoned meanwhile are nil.
-func (o *Output) finish(reqs []*Request) {
-	for _, req := range reqs {
-		if req != nil {
-			o.Finished = append(o.Finished, req)
-		}
-	}
+// Notice says that a request waits.
+type Notice struct {
+	Request *Request
+	// Args are the arguments that it waits with, made with AppendArgs, if they
+	// are others than it came with.
+	Args []byte
 }
 
 // fail records the first fatal error.

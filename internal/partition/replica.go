@@ -70,6 +70,9 @@ type Config struct {
 	QueueTicks uint64
 	// ReadOnly says why the node takes no writes at the moment, or "".
 	ReadOnly func() string
+	// WaitLimit bounds what waits on the node; nil: the default, for this
+	// replica alone.
+	WaitLimit *WaitLimit
 }
 
 // round is an evaluated and proposed round.
@@ -94,9 +97,11 @@ type Replica struct {
 	term     uint64
 	txns     transactions
 	versions versions
-	ready    bool // leads, and the empty entry of its term is applied
-	handover int  // ticks left of a handover of leadership
-	campaign int  // ticks until it stands for election; 0: not planned
+	waiters  Waiters
+	rounds   uint64 // evaluated
+	ready    bool   // leads, and the empty entry of its term is applied
+	handover int    // ticks left of a handover of leadership
+	campaign int    // ticks until it stands for election; 0: not planned
 
 	queue      []*Request
 	current    *round     // proposed by this leadership
@@ -143,6 +148,9 @@ func New(cfg Config, rec Recovered) (*Replica, error) {
 		r.state.Answers = Answers{}
 	}
 	r.txn.r = r
+	if r.waiters.limit = cfg.WaitLimit; r.waiters.limit == nil {
+		r.waiters.limit = NewWaitLimit()
+	}
 	hs := rec.Log.HardState
 	hs.Commit = max(hs.Commit, rec.State.Index)
 	r.log = &logView{
@@ -435,6 +443,7 @@ func (r *Replica) Submit(req *Request, out *Output) {
 		return
 	}
 	req.Route.Queued = r.ticks
+	req.wait, req.arrived, req.changed, req.round = nil, 0, false, 0 // of another leadership
 	r.queue = append(r.queue, req)
 }
 
@@ -447,7 +456,7 @@ func (r *Replica) refuse(req *Request, out *Output) {
 
 // WantsRound says whether Evaluate would have something to do.
 func (r *Replica) WantsRound() bool {
-	return r.ready && (len(r.queue) > 0 || r.background || r.txns.released && len(r.txns.parked) > 0 ||
+	return r.ready && (len(r.queue) > 0 || r.background || len(r.waiters.due) > 0 || r.txns.released && len(r.txns.parked) > 0 ||
 		slices.ContainsFunc(r.txns.parked, r.overdue))
 }
 

@@ -21,6 +21,13 @@ const (
 	// Transaction marks a message of a transaction over partitions: see
 	// PrepareArgs and the others.
 	Transaction
+	// Blocking marks a request that may wait until there is something for it:
+	// see docs/internals/blocking.md.
+	Blocking
+	// Cancel marks a request that ends the waiting of another one of its
+	// gateway. Its arguments are that one's sequence as a uvarint, and the reply
+	// that it is to get.
+	Cancel
 )
 
 // Status says how a request ended.
@@ -39,6 +46,9 @@ const (
 	// To a session it means that time was up before that helped; Reply is an
 	// error reply that says so. It must not be retried automatically.
 	Unknown
+	// Waits: the request has found nothing and waits at its leader. It is no end:
+	// another status follows.
+	Waits
 )
 
 // Request is one command for one partition, on its way from a session to the
@@ -73,6 +83,15 @@ type Request struct {
 	// The answer.
 	Status Status
 	Reply  []byte
+	// Cancels is the blocking request that this one is to end, for the router.
+	Cancels *Request
+
+	// Of one that waits, the replica's own.
+	wait    *waiter // its place in line; nil: it has none
+	arrived uint64  // its number in the order of arrival
+	changed bool    // it was given other arguments to wait with
+	round   uint64  // the last round that it was part of
+
 	// Leader is a hint where the leader is, with NotRun; 0 if not known.
 	Leader base.NodeID
 }
@@ -94,10 +113,21 @@ type Route struct {
 	Evaluated bool
 	// Known is set by the replica when the request was answered before.
 	Known bool
+	// Waiting is set by the router when the leader said that the request waits.
+	Waiting bool
+	// Ending is the reply of a CANCEL that is under way to it.
+	Ending []byte
 }
 
 // Sink receives a finished request. Complete is called once, from the node's
 // loop: it must not block, and must not call back into the core.
 type Sink interface {
 	Complete(*Request)
+}
+
+// WaitSink is a Sink that wants to know when its request begins to wait, at
+// every leader that it comes to. The same holds for Waits as for Complete.
+type WaitSink interface {
+	Sink
+	Waits(*Request)
 }

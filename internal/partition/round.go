@@ -29,7 +29,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.txn.nextID = r.state.NextObjectID
 	r.ov.Begin()
 	r.versions.round++
-	ran, confirmed := r.evaluateQueue(held, out)
+	e := r.evaluateQueue(held, out)
 	if r.background {
 		r.forgetAborted()
 	}
@@ -43,12 +43,12 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 		return
 	}
 	switch {
-	case body != nil || confirmed:
-		r.propose(body, ran, out)
-	case len(ran) > 0:
-		r.keepUnrecorded(ran)
+	case body != nil || e.confirmed:
+		r.propose(body, e.ran, out)
+	case len(e.ran) > 0:
+		r.keepUnrecorded(e.ran)
 		r.readID++
-		r.reads = ran
+		r.reads = e.ran
 		r.rn.ReadIndex(readContext(r.readID))
 	}
 }
@@ -57,14 +57,36 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 // answer and no refusal: what was sent behind it may run.
 const replyOverdue = "-TRYAGAIN The partition's leader has too much to do; the command waited too long and was not run\r\n"
 
-// evaluateQueue runs requests from the queue within the round's limits.
-// confirmed says that one of them makes kept replies superfluous.
-func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirmed bool) {
-	var reply []byte
+// evaluation is a round as it is being evaluated.
+type evaluation struct {
+	round     uint64
+	ran       []*Request
+	reply     []byte // of all
+	confirmed bool   // one of them makes kept replies superfluous
+}
+
+// add makes a request part of the round, once.
+func (e *evaluation) add(req *Request) {
+	if req.round != e.round {
+		req.round = e.round
+		e.ran = append(e.ran, req)
+	}
+}
+
+// room says whether the round's limits allow more.
+func (r *Replica) room(e *evaluation) bool {
+	return len(e.ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(e.reply) < maxRoundBytes
+}
+
+// evaluateQueue runs requests from the queue within the round's limits, and
+// behind each whoever waited for what it wrote.
+func (r *Replica) evaluateQueue(held Held, out *Output) evaluation {
+	r.rounds++
+	e := evaluation{round: r.rounds}
 	n, kept := 0, 0
 	r.unpark()
 	r.highest = r.highest[:0]
-	for n < len(r.queue) && len(ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(reply) < maxRoundBytes {
+	for r.serve(&e); n < len(r.queue) && r.room(&e); r.serve(&e) {
 		req := r.queue[n]
 		switch {
 		case len(held) > 0 && held[req.Origin.Gateway]:
@@ -76,14 +98,14 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 			n++
 			continue
 		}
-		before, known, over := []byte(nil), false, false
-		if req.Flags&Write != 0 {
+		origin, before, known, over := req.recordedAs(), []byte(nil), false, false
+		if req.Flags&(Write|Blocking) != 0 {
 			// A gateway's requests come in the order of their sequences, or again.
-			if r.highest.covers(req.Origin) {
+			if r.highest.covers(origin) {
 				break // sent twice: the second copy finds the first one's answer in the next round
 			}
-			if before, known, over = r.state.Answers.find(req.Origin); !known && !over {
-				before, known = r.findUnrecorded(req.Origin)
+			if before, known, over = r.state.Answers.find(origin); !known && !over {
+				before, known = r.findUnrecorded(origin)
 			}
 		}
 		n++
@@ -92,32 +114,54 @@ func (r *Replica) evaluateQueue(held Held, out *Output) (ran []*Request, confirm
 			r.txns.park(req)
 			continue
 		}
-		if req.Flags&Write != 0 {
-			r.highest.raise(req.Origin)
+		if req.Flags&(Write|Blocking) != 0 {
+			r.highest.raise(origin)
 		}
-		start := len(reply)
-		switch {
-		case over: // a late copy: nobody waits for it
+		if over { // a late copy: nobody waits for it
 			req.Status, req.Reply = Unknown, nil
 			out.Finished = append(out.Finished, req)
 			continue
-		case known:
-			reply = append(reply, before...)
-		case req.Flags&Confirm != 0:
-			confirmed = confirmed || r.state.Answers.confirms(req.Origin.Gateway, req.LowWater)
-			reply = append(reply, "+OK\r\n"...)
-		default:
-			reply = r.run(req, reply)
 		}
-		req.Route.Evaluated, req.Route.Known = true, known
-		req.Status, req.Reply = Done, reply[start:len(reply):len(reply)]
-		ran = append(ran, req)
+		r.runNext(req, before, known, &e, out)
 	}
-	r.replyBytes = len(reply)
+	r.replyBytes = len(e.reply)
 	rest := kept + copy(r.queue[kept:], r.queue[n:])
 	clear(r.queue[rest:])
 	r.queue = r.queue[:rest]
-	return ran, confirmed
+	return e
+}
+
+// runNext makes the next request of the queue part of the round: it is run,
+// or answered with what is known of it.
+func (r *Replica) runNext(req *Request, before []byte, known bool, e *evaluation, out *Output) {
+	start, status := len(e.reply), Done
+	x := r.waiters.of[originID(req)]
+	switch {
+	case known:
+		e.reply = append(e.reply, before...)
+	case req.Flags&Confirm != 0:
+		e.confirmed = e.confirmed || r.state.Answers.confirms(req)
+		e.reply = append(e.reply, "+OK\r\n"...)
+	case req.Flags&Cancel != 0:
+		r.runCancel(req, e)
+		start = len(e.reply)
+		e.reply = append(e.reply, "+OK\r\n"...)
+	case x != nil && req.Flags&Blocking != 0:
+		r.rejoin(x, req, out)
+		status = Waits
+	default:
+		e.reply = r.run(req, e.reply)
+		switch {
+		case r.waiters.asked == nil:
+		case r.keepWaiting(req):
+			e.reply, status = e.reply[:start], Waits
+		default:
+			e.reply = append(e.reply[:start], replyTooManyWait...)
+		}
+	}
+	req.Route.Evaluated, req.Route.Known = true, known
+	req.Status, req.Reply = status, e.reply[start:len(e.reply):len(e.reply)]
+	e.add(req)
 }
 
 // run runs a request that was not run before, or says why not.
@@ -139,7 +183,7 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 // overdue says whether a request has been here for longer than its gateway
 // waits.
 func (r *Replica) overdue(req *Request) bool {
-	return r.cfg.QueueTicks > 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks
+	return r.cfg.QueueTicks > 0 && req.Flags&Blocking == 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks
 }
 
 // propose hands the round to raft. If raft drops it, its layer is taken back
@@ -167,7 +211,7 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 			r.ov.RollbackLast()
 		}
 		r.txns.rollback()
-		r.refuseAll(ran, out)
+		r.giveBack(ran, out)
 		return
 	}
 	r.current = &round{term: r.term, number: number, requests: ran, bytes: len(entry), layer: body != nil}
@@ -184,7 +228,7 @@ func (r *Replica) keepUnrecorded(ran []*Request) {
 	}
 	r.unrecorded = unconfirmed(r.unrecorded, ran)
 	for _, x := range answersOf(nil, ran) {
-		if !x.recorded && len(r.unrecorded) < maxUnrecorded {
+		if !x.recorded && len(x.reply) > 0 && len(r.unrecorded) < maxUnrecorded {
 			x.reply = slices.Clone(x.reply)
 			r.unrecorded = append(r.unrecorded, x)
 			r.unrecordedHigh.raise(x.origin)
@@ -211,14 +255,43 @@ func (r *Replica) findUnrecorded(o base.Origin) (reply []byte, known bool) {
 // finishRound answers the requests of a committed and applied round.
 func (r *Replica) finishRound(out *Output) {
 	r.unrecorded = r.unrecorded[:0]
-	out.finish(r.current.requests)
+	r.finish(r.current.requests, out)
 	r.current = nil
 }
 
 // finishReads answers the reads that a ReadIndex confirmed.
 func (r *Replica) finishReads(out *Output) {
-	out.finish(r.reads)
+	r.finish(r.reads, out)
 	r.reads = nil
+}
+
+// finish answers the requests of a round, and tells of those that wait; those
+// abandoned meanwhile are nil.
+func (r *Replica) finish(reqs []*Request, out *Output) {
+	for _, req := range reqs {
+		switch {
+		case req == nil:
+		case req.Status == Waits:
+			r.tell(req, out)
+		default:
+			out.Finished = append(out.Finished, req)
+		}
+	}
+}
+
+// giveBack ends the requests of a round that is taken back. What one saw that
+// waits may never have been.
+func (r *Replica) giveBack(ran []*Request, out *Output) {
+	for _, req := range ran {
+		switch {
+		case req == nil:
+		case req.Status != Waits:
+			r.refuse(req, out)
+		case req.wait != nil: // else it is parked, and runs again
+			r.waiters.remove(req.wait)
+			r.refuse(req, out)
+		}
+	}
 }
 
 // stepDown takes back what this leadership evaluated. What it proposed may
@@ -233,15 +306,17 @@ func (r *Replica) stepDown(out *Output) {
 	r.txns.parked = nil
 	if r.current != nil {
 		for _, req := range r.current.requests {
-			if req != nil {
+			if req != nil && req.Status != Waits { // those come with the other waiters
 				req.Status, req.Reply = Unknown, nil
 				out.Finished = append(out.Finished, req)
 			}
 		}
 		r.current = nil
 	}
-	r.refuseAll(r.reads, out) // reads without effects can run again elsewhere
+	r.refuseAll(slices.DeleteFunc(r.reads, func(req *Request) bool { return req != nil && req.Status == Waits }), out) // reads without effects can run again elsewhere
 	r.reads = nil
+	r.refuseAll(r.waiters.take(func(*Request) bool { return true }), out)
+	r.waiters.due = nil
 	r.refuseAll(r.queue, out)
 	clear(r.queue)
 	r.queue = r.queue[:0]
@@ -265,6 +340,11 @@ func (r *Replica) Abandon(req *Request) {
 			}
 		}
 	}
+	if req.wait != nil {
+		r.waiters.remove(req.wait)
+	}
+	r.txns.parked = slices.DeleteFunc(r.txns.parked, func(x *Request) bool { return x == req })
+	r.queue = slices.DeleteFunc(r.queue, func(x *Request) bool { return x == req }) // it was parked
 	forget(r.reads)
 	if r.current != nil {
 		forget(r.current.requests)

@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -30,7 +32,13 @@ import (
 //	submit N NAME:COMMAND… [term=N] [gateway=N]
 //	                                    requests: NAME:set/V (writes key k),
 //	                                    NAME:get (reads it), NAME:far (a slot
-//	                                    of another partition)
+//	                                    of another partition), NAME:pop (takes
+//	                                    it away, or waits), NAME:peek (reads it,
+//	                                    or waits), NAME:move (from k to k of slot
+//	                                    50, or waits), NAME:popother (from there)
+//	cancel N TARGET [reply=TEXT]        ends the waiting of a request
+//	confirm N TARGET…                   their answers have arrived
+//	waiters N…
 //	round N [held=N,…]                  Evaluate and HandleReady
 //	live N                              whom the leader takes for live
 //	run [N…] [hold=N,…]                 carry out everything that these (all)
@@ -140,9 +148,42 @@ func (words) Evaluate(txn *Txn, req *Request, reply []byte) []byte {
 	}
 	key := keys.RecordKey(nil, req.Slot, 0, []byte("k"))
 	old, _ := txn.Get(key)
+	if req.Flags&Blocking != 0 {
+		return evaluateBlocking(txn, req, old, reply)
+	}
+	if len(req.Args) > 1 {
+		txn.Waiters().Touch(waitedFor(req.Slot))
+	}
 	reply = append(append(reply, "was "...), old...)
 	if len(req.Args) > 1 && (string(req.Args[0]) != "ifnone" || len(old) == 0) {
 		txn.Set(key, req.Args[1])
+	}
+	return reply
+}
+
+// waitedFor is the key k of a slot as waiters name it.
+func waitedFor(s base.Slot) []byte {
+	if s == 0 {
+		return []byte("\x00k")
+	}
+	return fmt.Appendf(nil, "\x00k of %d", s)
+}
+
+// evaluateBlocking runs the words that may wait.
+func evaluateBlocking(txn *Txn, req *Request, old, reply []byte) []byte {
+	word := string(req.Args[0])
+	if len(old) == 0 {
+		txn.Waiters().Wait([][]byte{waitedFor(req.Slot)}, [][]byte{[]byte(word), []byte("again")}, "words", word == "peek")
+		return reply
+	}
+	reply = append(append(append(reply, word...), ' '), old...)
+	if word != "peek" {
+		txn.Delete(keys.RecordKey(nil, req.Slot, 0, []byte("k")))
+		txn.Waiters().Touch(waitedFor(req.Slot))
+	}
+	if word == "move" {
+		txn.Set(keys.RecordKey(nil, 50, 0, []byte("k")), old)
+		txn.Waiters().Touch(waitedFor(50))
 	}
 	return reply
 }
@@ -172,7 +213,9 @@ func evaluateGroup(txn *Txn, req *Request, reply []byte) []byte {
 
 func (words) Slots(req *Request, visit func(base.Slot)) bool {
 	if req.Flags&Group == 0 {
-		visit(req.Slot)
+		if visit(req.Slot); string(req.Args[0]) == "move" {
+			visit(50)
+		}
 		return string(req.Args[0]) != "all"
 	}
 	for _, w := range req.Args {
@@ -340,6 +383,36 @@ func (g *group) do(c *script.Command) string {
 			fmt.Fprintf(&g.text, "%d: %d intents, %d verdicts, %d slots held, %d parked\n", m.id,
 				len(m.r.txns.intents), len(m.r.txns.verdicts), len(m.r.txns.held), len(m.r.txns.parked))
 		}
+	case "cancel":
+		g.sequence++
+		_, term := m.r.Leader()
+		target := g.reqs[c.Args[1]]
+		g.reqs["cancel"] = &Request{
+			Partition: 1, Term: term, Flags: Whole | Cancel, LowWater: 1,
+			Args:   [][]byte{binary.AppendUvarint(nil, target.Origin.Sequence), []byte("nothing")},
+			Origin: base.Origin{Gateway: target.Origin.Gateway, Incarnation: 1, Sequence: g.sequence},
+		}
+		m.r.Submit(g.reqs["cancel"], &m.out)
+	case "confirm":
+		g.sequence++
+		_, term := m.r.Leader()
+		var arrived []uint64
+		for _, name := range c.Args[1:] {
+			arrived = append(arrived, g.reqs[name].Origin.Sequence)
+		}
+		g.reqs["confirm"] = &Request{
+			Partition: 1, Term: term, Flags: Write | Whole | Confirm, LowWater: g.sequence, Args: ConfirmArgs(arrived),
+			Origin: base.Origin{Gateway: 9, Incarnation: 1, Sequence: g.sequence},
+		}
+		m.r.Submit(g.reqs["confirm"], &m.out)
+	case "gateway-down":
+		m.r.GatewayDown(base.NodeID(c.Arg(1)), &m.out)
+	case "waiters":
+		for i := range c.Args {
+			m := g.member(c, c.Arg(i))
+			fmt.Fprintf(&g.text, "%d: %d wait, for %d keys; %d parked; %d bytes\n", m.id,
+				len(m.r.waiters.of), len(m.r.waiters.keys), len(m.r.txns.parked), m.r.waiters.limit.bytes)
+		}
 	case "kept":
 		for i := range c.Args {
 			m := g.member(c, c.Arg(i))
@@ -373,6 +446,12 @@ func (g *group) submit(c *script.Command, m *member) {
 			req.Flags, req.Args = Write, append(req.Args, []byte(value))
 		}
 		switch {
+		case cmd == "peek":
+			req.Flags = Blocking
+		case cmd == "pop", cmd == "move":
+			req.Flags = Write | Blocking
+		case cmd == "popother":
+			req.Flags, req.Slot, req.Args = Write|Blocking, 50, [][]byte{[]byte("pop")}
 		case cmd == "confirm":
 			req.Flags = Write | Confirm | Whole
 		case cmd == "far":
@@ -463,13 +542,11 @@ func (g *group) note(m *member) {
 	for _, x := range out.Settles {
 		fmt.Fprintf(&g.text, "%d: tells %v of %v\n", m.id, x.Participants, x.ID)
 	}
+	for _, w := range out.Waiting {
+		fmt.Fprintf(&g.text, "%d: %s waits: %s\n", m.id, g.nameOf(w.Request), bytes.Join(DecodeArgs(w.Args), []byte(" ")))
+	}
 	for _, req := range out.Finished {
-		name := "?"
-		for n, r := range g.reqs {
-			if r == req {
-				name = n
-			}
-		}
+		name := g.nameOf(req)
 		switch req.Status {
 		case Done:
 			reply := req.Reply
@@ -508,6 +585,16 @@ func (g *group) note(m *member) {
 		m.r.Moved(&d.State, &m.out)
 		g.note(m)
 	}
+}
+
+// nameOf finds a request's name.
+func (g *group) nameOf(req *Request) string {
+	for n, r := range g.reqs {
+		if r == req {
+			return n
+		}
+	}
+	return "?"
 }
 
 // stream carries a snapshot over at once.

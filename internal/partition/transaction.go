@@ -235,7 +235,9 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 	group.Args, group.Flags = req.Args[3:], Write|Group
 	vote := len(reply)
 	reply = append(reply, TxnPrepared)
+	r.waiters.quiet = true
 	reply = r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
+	r.waiters.quiet = false
 	body := r.ov.Cut(mark)
 	if !isArray(reply[vote+1:]) { // null: a watched key has changed; or an error
 		reply[vote] = TxnDeclined
@@ -305,6 +307,7 @@ func (r *Replica) carryOut(i *intent) {
 			break
 		}
 		overlay.Write(&r.txn, op)
+		r.waiters.touchWritten(op)
 	}
 	if d.Err() != nil {
 		panic(fmt.Sprintf("partition %d: intent: %v", r.cfg.Partition, d.Err()))

@@ -56,6 +56,9 @@ func (t *Txn) Locked(slot base.Slot) bool {
 	return locked
 }
 
+// Waiters are those who wait for keys of the partition.
+func (t *Txn) Waiters() *Waiters { return &t.r.waiters }
+
 // Now is the round's stamp.
 func (t *Txn) Now() base.Stamp { return t.now }
 

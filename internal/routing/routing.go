@@ -64,6 +64,7 @@ type Forward struct {
 type Output struct {
 	Local    []*partition.Request // for the shard here
 	Forwards []Forward
+	Waiting  []*partition.Request // told that they wait: WaitSink.Waits is due, if their sink is one
 	Complete []*partition.Request // answered: Sink.Complete is due
 	// Abandoned are requests among Complete that the shard here still holds
 	// and must forget first.
@@ -76,6 +77,8 @@ func (o *Output) Reset() {
 	clear(o.Forwards)
 	clear(o.Complete)
 	clear(o.Abandoned)
+	clear(o.Waiting)
+	o.Waiting = o.Waiting[:0]
 	o.Local, o.Forwards, o.Complete = o.Local[:0], o.Forwards[:0], o.Complete[:0]
 	o.Abandoned = o.Abandoned[:0]
 }
@@ -93,6 +96,10 @@ type route struct {
 	open    []uint64 // sequences of requests, rising; completed ones are taken off the front
 	quietAt uint64   // tick of the last write that was completed
 	kept    bool     // the partition may keep replies that nobody needs
+
+	waiting  int      // blocking requests that wait at a leader; they are not in sent
+	recalled uint64   // the last term for which recall has looked
+	arrived  []uint64 // sequences of blocking requests whose answers are to be confirmed
 }
 
 // confirmTicks is how long a partition may keep replies that have arrived,
@@ -110,7 +117,9 @@ type Router struct {
 	down        map[base.NodeID]bool
 	window      []*partition.Request // by sequence, from first; nil when completed
 	first       uint64
-	attempt     uint64 // counts PeerDown and Lost
+	blocked     []*partition.Request // by sequence; see blocked.go
+	life        uint64               // the first sequence of this incarnation
+	attempt     uint64               // counts PeerDown and Lost
 	out         *Output
 }
 
@@ -123,7 +132,7 @@ const sequenceBits = 44
 func New(self base.NodeID, incarnation, timeout uint64, out *Output) *Router {
 	sequence := incarnation << sequenceBits
 	return &Router{
-		self: self, incarnation: incarnation, timeout: timeout, out: out, sequence: sequence, first: sequence + 1,
+		self: self, incarnation: incarnation, timeout: timeout, out: out, sequence: sequence, first: sequence + 1, life: sequence + 1,
 		routes: map[base.PartitionID]*route{}, down: map[base.NodeID]bool{},
 	}
 }
@@ -156,6 +165,7 @@ func (r *Router) SetLeader(p base.PartitionID, node base.NodeID, term uint64) {
 		rt.held = true // the old leadership may refuse what it has: that goes first
 	}
 	rt.leader, rt.term = node, term
+	r.recall(p, rt)
 	r.dispatch(p, rt)
 }
 
@@ -167,7 +177,7 @@ func (r *Router) Waiting() int {
 			n++
 		}
 	}
-	return n
+	return n + len(r.blocked)
 }
 
 // Submit takes new requests from sessions.
@@ -176,21 +186,46 @@ func (r *Router) Submit(reqs []*partition.Request) {
 		r.sequence++
 		req.Origin = base.Origin{Gateway: r.self, Incarnation: r.incarnation, Sequence: r.sequence}
 		req.Route = partition.Route{Since: r.tick}
-		r.window = append(r.window, req)
-		rt := r.route(req.Partition)
-		rt.open = append(rt.open, r.sequence)
-		if rt.leader == 0 || rt.held || rt.paused || r.down[rt.leader] {
-			rt.parked = append(rt.parked, req)
-			continue
+		switch {
+		case req.Flags&partition.Blocking != 0:
+			r.submitBlocking(req)
+		case req.Cancels != nil:
+			r.submitCancel(req)
+		default:
+			r.enter(req)
 		}
-		r.send(rt, req)
 	}
+}
+
+// enter brings a new request on its way.
+func (r *Router) enter(req *partition.Request) {
+	rt := r.route(req.Partition)
+	r.window = append(r.window, req)
+	rt.open = append(rt.open, req.Origin.Sequence)
+	r.forward(rt, req)
+}
+
+// pass leaves a sequence out of the window.
+func (r *Router) pass() {
+	r.window = append(r.window, nil)
+	r.slide()
+}
+
+// forward sends a new request, or parks it behind those before it.
+func (r *Router) forward(rt *route, req *partition.Request) {
+	if rt.leader == 0 || rt.held || rt.paused || r.down[rt.leader] {
+		rt.parked = append(rt.parked, req)
+		return
+	}
+	r.send(rt, req)
 }
 
 func (r *Router) send(rt *route, req *partition.Request) {
 	rt.sent++
 	req.Term, req.Leader = rt.term, 0
-	req.LowWater = r.lowWater(rt)
+	if req.LowWater = r.life; req.Flags&partition.Blocking == 0 {
+		req.LowWater = r.lowWater(rt)
+	}
 	req.Route.Evaluated, req.Route.Known = false, false
 	req.Route.Node, req.Route.Term, req.Route.Attempt = rt.leader, rt.term, r.attempt
 	if rt.leader == r.self {
@@ -232,7 +267,7 @@ func (r *Router) dispatch(p base.PartitionID, rt *route) {
 // answer already filled in.
 func (r *Router) Returned(req *partition.Request) {
 	rt := r.route(req.Partition)
-	rt.sent--
+	rt.leave(req)
 	from := req.Route.Node
 	req.Route.Node = 0
 	switch req.Status {
@@ -256,6 +291,7 @@ func (r *Router) refusedBy(rt *route, from base.NodeID, req *partition.Request) 
 	switch {
 	case term > rt.term:
 		rt.leader, rt.term = hint, term
+		r.recall(req.Partition, rt)
 	case term == rt.term && from == rt.leader && hint != from && req.Route.Term == term:
 		// It led in this term, and does not any more. (What was sent in an earlier
 		// term may have been refused while it still stood for this one.)
@@ -281,10 +317,19 @@ func (r *Router) unknown(rt *route, req *partition.Request) {
 }
 
 func (r *Router) complete(req *partition.Request) {
+	if req.Flags&partition.Blocking != 0 {
+		r.unblock(req)
+		r.out.Complete = append(r.out.Complete, req)
+		return
+	}
 	r.window[req.Origin.Sequence-r.first] = nil
 	switch rt := r.route(req.Partition); {
 	case req.Flags&partition.Confirm != 0: // the router's own
-		rt.kept = rt.kept && req.Status != partition.Done
+		if req.Status == partition.Done {
+			rt.kept = false
+		} else if list, ok := req.Sink.(confirming); ok {
+			rt.arrived = append(rt.arrived, list...)
+		}
 	default:
 		if req.Flags&partition.Write != 0 {
 			rt.kept, rt.quietAt = true, r.tick
@@ -292,6 +337,9 @@ func (r *Router) complete(req *partition.Request) {
 		r.out.Complete = append(r.out.Complete, req)
 	}
 	r.slide()
+	if req.Cancels != nil {
+		r.cancelled(req)
+	}
 }
 
 // slide drops the completed front of the window.
@@ -311,6 +359,9 @@ func (r *Router) slide() {
 
 // pending returns the request with a sequence number, or nil.
 func (r *Router) pending(seq uint64) *partition.Request {
+	if i, found := r.findBlocked(seq); found {
+		return r.blocked[i]
+	}
 	if seq < r.first || seq-r.first >= uint64(len(r.window)) {
 		return nil
 	}
@@ -321,6 +372,10 @@ func (r *Router) pending(seq uint64) *partition.Request {
 func (r *Router) Reply(from base.NodeID, a *Answer) {
 	req := r.pending(a.Sequence)
 	if req == nil || req.Route.Node != from || req.Route.Attempt != a.Attempt {
+		return
+	}
+	if a.Status == partition.Waits {
+		r.waits(req, a.Reply)
 		return
 	}
 	req.Status, req.Leader, req.Reply = a.Status, a.Leader, a.Reply
@@ -343,7 +398,7 @@ func (r *Router) Undelivered(to base.NodeID, seq, attempt uint64) {
 // answers here.
 func (r *Router) Lost(node base.NodeID) {
 	r.attempt++
-	for _, req := range slices.Clone(r.window) {
+	for _, req := range slices.Concat(r.blocked, r.window) {
 		if req != nil && req.Route.Node == node {
 			req.Status, req.Leader, req.Term = partition.Unknown, 0, 0
 			r.Returned(req)
@@ -407,6 +462,9 @@ func (r *Router) Tick() {
 // confirm tells a partition that its replies have arrived, when nothing else
 // is about to.
 func (r *Router) confirm(p base.PartitionID, rt *route) {
+	if len(rt.arrived) > 0 && rt.leader != 0 {
+		r.acknowledge(p, rt)
+	}
 	if rt.kept && rt.leader != 0 && rt.sent == 0 && len(rt.parked) == 0 && r.tick-rt.quietAt >= confirmTicks {
 		rt.quietAt = r.tick // at that pace, if it fails
 		r.Submit([]*partition.Request{{Partition: p, Flags: partition.Write | partition.Confirm | partition.Whole, Proto: 2}})
@@ -447,7 +505,7 @@ func (r *Router) expire(req *partition.Request) {
 		rt.parked = slices.DeleteFunc(rt.parked, func(x *partition.Request) bool { return x == req })
 		return
 	}
-	rt.sent--
+	rt.leave(req)
 	if where == r.self {
 		r.out.Abandoned = append(r.out.Abandoned, req)
 	}

@@ -177,6 +177,7 @@ func (s *Shard) Abandon(req *partition.Request) {
 		r.Abandon(req)
 	}
 	s.out.Finished = slices.DeleteFunc(s.out.Finished, func(x *partition.Request) bool { return x == req })
+	s.out.Waiting = slices.DeleteFunc(s.out.Waiting, func(x partition.Notice) bool { return x.Request == req })
 }
 
 // Tick advances all replicas' clocks by one tick.
@@ -195,6 +196,7 @@ func (s *Shard) Tick() {
 func (s *Shard) PeerDown(node base.NodeID) {
 	for _, r := range s.order {
 		r.NodeDown(node)
+		r.GatewayDown(node, &s.out)
 		r.Unreachable(node)
 		s.touch(r)
 	}

@@ -74,9 +74,11 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 	reply, flushed := e.real.Evaluate(command.Call{
 		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
+		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0,
 	}, reply)
 	if flushed {
 		e.watches(txn).TouchAll()
+		txn.Waiters().TouchAll()
 	}
 	return reply
 }
@@ -103,6 +105,7 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 	e.sweep[id] = p.Next
 	if p.Removed > 0 {
 		e.watches(txn).TouchAll()
+		txn.Waiters().Expired()
 	}
 	return p.Removed > 0
 }

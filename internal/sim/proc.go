@@ -195,6 +195,7 @@ func (p *proc) carryOut(out *partition.Output) {
 			return
 		}
 	}
+	p.tell(out.Waiting)
 	p.finish(out.Finished)
 	for _, r := range out.Recovers {
 		if !p.recoversPlanted(r) {
@@ -231,6 +232,22 @@ func (p *proc) sendAll(ms []partition.Message) (died bool) {
 	return p.point(pointSendAfter)
 }
 
+// tell says which requests wait.
+func (p *proc) tell(notices []partition.Notice) {
+	for _, w := range notices {
+		s, remote := w.Request.Sink.(*remoteSink)
+		if !remote {
+			p.router.Waits(w.Request, w.Args)
+			continue
+		}
+		msg := wire.AppendReply(nil, &wire.ReplyItem{
+			Sequence: w.Request.Origin.Sequence, Attempt: w.Request.Route.Attempt, Status: uint8(partition.Waits), Reply: w.Args,
+		})
+		from := p.m.id
+		p.c.post(p, s.node, laneRequest, nil, func(q *proc) { q.receiveReplies(from, msg) })
+	}
+}
+
 // finish answers what the shard has finished.
 func (p *proc) finish(reqs []*partition.Request) {
 	if len(reqs) == 0 {
@@ -263,6 +280,11 @@ func (p *proc) carryRouted() {
 	r := &p.routed
 	for _, req := range r.Abandoned {
 		p.shard.Abandon(req)
+	}
+	for _, req := range r.Waiting {
+		if s, ok := req.Sink.(partition.WaitSink); ok {
+			s.Waits(req)
+		}
 	}
 	if len(r.Local)+len(r.Forwards)+len(r.Complete) == 0 {
 		r.Reset()
