@@ -120,10 +120,10 @@ func (r *Router) submitCancel(req *partition.Request) {
 	r.enter(req)
 }
 
-// cancelled follows the end of a CANCEL. If it ended in vain, so does the
-// request that it was for.
+// cancelled follows the end of a CANCEL. The request that it was for has been
+// answered by now, if it was not in vain.
 func (r *Router) cancelled(req *partition.Request) {
-	if target := req.Cancels; req.Status != partition.Done && r.pending(target.Origin.Sequence) == target {
+	if target := req.Cancels; r.pending(target.Origin.Sequence) == target {
 		r.expire(target)
 		r.complete(target)
 	}

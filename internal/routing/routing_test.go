@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -43,6 +44,9 @@ func (n *named) Complete(req *partition.Request) {
 //
 //	router self=N [timeout=TICKS] [incarnation=N]
 //	submit NAME… p=N [read]       new requests, writes if not said otherwise
+//	                              block: blocking ones
+//	waits NAME… [from=N] [as=WORD] their leader says that they wait
+//	cancel NAME TARGET            ends the waiting of a request
 //	leader p=N node=N term=N
 //	refuse NAME… [hint=N] [term=N] they come back as not run; from the local
 //	                              shard or, with from=N, by message
@@ -71,6 +75,15 @@ func (g *gateway) do(c *script.Command) string {
 		g.answer(c, partition.Done)
 	case "lost":
 		g.answer(c, partition.Unknown)
+	case "waits":
+		g.waits(c)
+	case "cancel":
+		target := g.req(c, c.Args[1])
+		g.reqs[c.Args[0]] = &partition.Request{
+			Partition: target.Partition, Flags: partition.Whole | partition.Cancel, Cancels: target,
+			Args: [][]byte{nil, []byte("nothing")}, Sink: &named{g: g, name: c.Args[0]},
+		}
+		g.r.Submit([]*partition.Request{g.reqs[c.Args[0]]})
 	case "undelivered":
 		for _, name := range c.Args {
 			g.r.Undelivered(base.NodeID(c.Num("to", 0)), g.req(c, name).Origin.Sequence, g.req(c, name).Route.Attempt)
@@ -110,17 +123,37 @@ func (g *gateway) req(c *script.Command, name string) *partition.Request {
 func (g *gateway) submit(c *script.Command) {
 	var reqs []*partition.Request
 	for _, name := range c.Args {
-		if name == "read" {
+		if name == "read" || name == "block" {
 			continue
 		}
 		req := &partition.Request{Partition: base.PartitionID(c.Num("p", 1)), Sink: &named{g: g, name: name}}
 		if !c.Has("read") {
 			req.Flags = partition.Write
 		}
+		if c.Has("block") {
+			req.Flags |= partition.Blocking
+		}
 		g.reqs[name] = req
 		reqs = append(reqs, req)
 	}
 	g.r.Submit(reqs)
+}
+
+func (g *gateway) waits(c *script.Command) {
+	for _, name := range c.Args {
+		req := g.req(c, name)
+		var args []byte
+		if as := c.Text("as", ""); as != "" {
+			args = partition.AppendArgs(nil, [][]byte{[]byte(as)})
+		}
+		if from := base.NodeID(c.Num("from", 0)); from != 0 {
+			g.r.Reply(from, &Answer{
+				Sequence: req.Origin.Sequence, Attempt: c.Num("attempt", req.Route.Attempt), Status: partition.Waits, Reply: args,
+			})
+		} else {
+			g.r.Waits(req, args)
+		}
+	}
 }
 
 // answer brings requests back.
@@ -142,16 +175,22 @@ func (g *gateway) answer(c *script.Command, status partition.Status) {
 
 // name is a request's name; the router's own have none.
 func name(req *partition.Request) string {
-	if req.Sink == nil {
-		return "confirm"
+	if n, ok := req.Sink.(*named); ok {
+		return n.name
 	}
-	return req.Sink.(*named).name
+	if list, ok := req.Sink.(confirming); ok {
+		return fmt.Sprintf("confirm of %d", len(list))
+	}
+	return "confirm"
 }
 
 // carryOut prints what the router wants done.
 func (g *gateway) carryOut() {
 	for _, req := range g.out.Abandoned {
 		fmt.Fprintf(&g.text, "%s is given up\n", req.Sink.(*named).name)
+	}
+	for _, req := range g.out.Waiting {
+		fmt.Fprintf(&g.text, "%s waits %s\n", name(req), bytes.Join(req.Args, []byte(" ")))
 	}
 	for _, req := range g.out.Complete {
 		req.Sink.Complete(req)
@@ -161,6 +200,9 @@ func (g *gateway) carryOut() {
 	}
 	for _, f := range g.out.Forwards {
 		fmt.Fprintf(&g.text, "%s -> n%d, term %d\n", name(f.Request), f.Node, f.Request.Term)
+		if f.Request.Flags&partition.Blocking == 0 && f.Request.LowWater < g.r.sequence-100 {
+			g.text.WriteString("  with an old low-water\n")
+		}
 	}
 	g.out.Reset()
 }
