@@ -358,7 +358,9 @@ func (r *Replica) setVerdict(id TxnID, v *verdict) {
 }
 
 // prepareOver says whether a transaction's PREPARE can never run here any more.
-func (r *Replica) prepareOver(id TxnID) bool { return r.state.Answers.lowWater(id.Gateway) > id.Sequence }
+func (r *Replica) prepareOver(id TxnID) bool {
+	return r.state.Answers.lowWater(id.Gateway) > id.Sequence
+}
 
 // forgetAborted drops the verdicts on transactions whose PREPARE can never run
 // here any more: their gateway has done with it.

@@ -117,6 +117,7 @@ func (r *Router) submitCancel(req *partition.Request) {
 		r.out.Complete = append(r.out.Complete, req)
 		return
 	}
+	target.Route.Ending = req.Args[1]
 	r.enter(req)
 }
 
@@ -134,7 +135,8 @@ func (r *Router) unblock(req *partition.Request) {
 	if i, found := r.findBlocked(req.Origin.Sequence); found {
 		r.blocked = slices.Delete(r.blocked, i, i+1)
 	}
-	if req.Flags&partition.Write != 0 && req.Status == partition.Done {
+	// What a CANCEL brought is kept nowhere.
+	if req.Flags&partition.Write != 0 && req.Status == partition.Done && (req.Route.Ending == nil || !bytes.Equal(req.Reply, req.Route.Ending)) {
 		rt := r.route(req.Partition)
 		rt.arrived = append(rt.arrived, req.Origin.Sequence)
 	}
