@@ -1,6 +1,8 @@
 package command
 
 import (
+	"strconv"
+
 	"coterie/internal/command/number"
 	"coterie/internal/keyspace"
 )
@@ -46,6 +48,15 @@ func (c *Ctx) Typed(key []byte, t keyspace.Type) (r keyspace.Record, ok bool) {
 func (c *Ctx) Int(i int) (n int64, ok bool) {
 	if n, ok = number.ParseInt(c.Args[i]); !ok {
 		c.Out.Error(ErrNotInteger)
+	}
+	return n, ok
+}
+
+// IntIn is Int for an integer that must not be below least or above most.
+func (c *Ctx) IntIn(i int, least, most int64) (n int64, ok bool) {
+	if n, ok = c.Int(i); ok && (n < least || n > most) {
+		c.Out.Error("ERR value is out of range, value must between " + strconv.FormatInt(least, 10) + " and " + strconv.FormatInt(most, 10))
+		return 0, false
 	}
 	return n, ok
 }

@@ -12,6 +12,7 @@ import (
 	"coterie/internal/datatype/geo"
 	"coterie/internal/datatype/hash"
 	"coterie/internal/datatype/hll"
+	"coterie/internal/datatype/list"
 	"coterie/internal/datatype/set"
 	"coterie/internal/datatype/str"
 	"coterie/internal/datatype/stream"
@@ -20,5 +21,5 @@ import (
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows())
+	return slices.Concat(generic.Rows(), str.Rows(), bits.Rows(), hash.Rows(), list.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows())
 }

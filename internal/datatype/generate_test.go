@@ -13,7 +13,7 @@ type generator struct{ *rand.Rand }
 func pick[T any](g generator, list ...T) T { return list[g.IntN(len(list))] }
 
 func (g generator) key() string {
-	return pick(g, "a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "z1", "{t}z3", "zbig")
+	return pick(g, "a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "l1", "z1", "{t}z3", "zbig")
 }
 
 func (g generator) field() string { return pick(g, "f1", "f2", "f3", "f4", "", "n1", "n2") }
@@ -128,7 +128,7 @@ func (g generator) command() []string {
 }
 
 func (g generator) sensible() []string {
-	switch g.IntN(5) {
+	switch g.IntN(6) {
 	case 0:
 		return g.stringCommand()
 	case 1:
@@ -140,6 +140,8 @@ func (g generator) sensible() []string {
 			return g.geoCommand()
 		}
 		return g.zsetCommand()
+	case 4:
+		return g.listCommand()
 	}
 	if g.IntN(4) == 0 {
 		return g.hllCommand()

@@ -40,6 +40,7 @@ var elements = map[int]string{0: "name", 1: "arity", 2: "flags", 3: "first key",
 // and MSETNX cannot be divided.
 var differs = map[string]bool{
 	"set key specs": true, "getex key specs": true, "bitfield key specs": true, "msetnx tips": true, "pfcount key specs": true, "xadd key specs": true,
+	"blpop flags": true, "brpop flags": true, "blmove flags": true, "brpoplpush flags": true, // scripts may run them since 7.2
 	"randomkey tips": true, "zrank arity": true, "zrevrank arity": true, "bzpopmin flags": true, "bzpopmax flags": true, // those of a later Redis
 	"georadius key specs": true, "georadiusbymember key specs": true, // keys behind a word are not described
 }

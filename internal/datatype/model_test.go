@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ type item struct {
 	str  string
 	hash map[string]string // nil unless a hash
 	set  map[string]bool   // nil unless a set
+	list []string          // nil unless a list
 	at   int64             // deadline, 0 for none
 }
 
@@ -43,6 +45,8 @@ const (
 	okay = "+OK\r\n"
 )
 
+func (it *item) isString() bool { return it.hash == nil && it.set == nil && it.list == nil }
+
 func (m *model) get(key string) *item {
 	it := m.keys[key]
 	if it != nil && it.at != 0 && it.at <= m.now {
@@ -61,7 +65,7 @@ func (m *model) str(key string, add bool) (it *item, ok bool) {
 			m.keys[key] = it
 		}
 	}
-	return it, it.hash == nil && it.set == nil
+	return it, it.isString()
 }
 
 func (m *model) hash(key string, add bool) (it *item, ok bool) {
@@ -83,6 +87,8 @@ func (m *model) run(a []string) string {
 		return m.runKeys(a)
 	case "sadd", "srem", "sismember", "scard", "smove", "sinterstore", "sunionstore", "sdiffstore", "sintercard":
 		return m.runSet(a)
+	case "lpush", "rpush", "lpushx", "rpushx", "lpop", "rpop", "llen", "lindex", "lset", "linsert", "lrange", "ltrim", "lrem", "lpos", "lmove", "lmpop", "blpop":
+		return m.runList(a)
 	case "pexpire", "pttl", "persist", "psetex", "getex":
 		return m.runExpiry(a)
 	}
@@ -102,7 +108,7 @@ func (m *model) runString(a []string) string {
 	case "mget":
 		out := fmt.Sprintf("*%d\r\n", len(a)-1)
 		for _, k := range a[1:] {
-			if it := m.get(k); it != nil && it.hash == nil && it.set == nil {
+			if it := m.get(k); it != nil && it.isString() {
 				out += bulk(it.str)
 			} else {
 				out += null
@@ -227,6 +233,8 @@ func (m *model) runKeys(a []string) string {
 			return "+hash\r\n"
 		case it.set != nil:
 			return "+set\r\n"
+		case it.list != nil:
+			return "+list\r\n"
 		}
 		return "+string\r\n"
 	case "rename":
@@ -253,6 +261,7 @@ func (m *model) runKeys(a []string) string {
 			}
 		}
 		c.set = maps.Clone(it.set)
+		c.list = slices.Clone(it.list)
 		m.keys[a[2]] = &c
 		return flag(true)
 	}
@@ -283,7 +292,7 @@ func (m *model) runExpiry(a []string) string {
 		switch {
 		case it == nil:
 			return null
-		case it.hash != nil || it.set != nil:
+		case !it.isString():
 			return wrongType
 		}
 		ms, _ := strconv.Atoi(a[3])
@@ -303,7 +312,7 @@ func (m *model) runExpiry(a []string) string {
 func (g generator) modelCommand() []string {
 	k, ms := g.key(), strconv.Itoa(g.IntN(60)+1)
 	field := func() string { return fmt.Sprint("f", g.IntN(200)) }
-	switch g.IntN(32) {
+	switch g.IntN(40) {
 	case 0:
 		return list("set", k, g.value())
 	case 1:
@@ -346,6 +355,8 @@ func (g generator) modelCommand() []string {
 		return pick(g, list("pttl", k), list("persist", k))
 	case 23, 24, 25, 26, 27, 28, 29, 30:
 		return g.setModelCommand()
+	case 31, 32, 33, 34, 35, 36, 37, 38:
+		return g.listModelCommand()
 	default:
 		return pick(g, list("psetex", k, ms, "v"), list("getex", k, "px", ms))
 	}
@@ -392,6 +403,10 @@ func (m *model) compare(t *testing.T, s *server) {
 		it := m.keys[key]
 		if it.set != nil {
 			m.compareSet(s, key, it.set)
+			continue
+		}
+		if it.list != nil {
+			m.compareList(s, key, it.list)
 			continue
 		}
 		if it.hash == nil {

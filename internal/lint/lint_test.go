@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
 	{"txn"},
-	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "redisfront"},
+	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "redisfront"},
 	{"node", "sim"},
 }
 
@@ -35,7 +35,7 @@ var beside = map[string][]string{
 	"storage/statestore":      {"storage/state"},
 	"storage/memstate":        {"storage/state"},
 	"storage/state/statetest": {"storage/state"},
-	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic"},
+	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic"},
 	"datatype/zset":           {"datatype/set"},
 	"datatype/geo":            {"datatype/zset"},
 	"datatype/bits":           {"datatype/str"},
@@ -45,7 +45,7 @@ var beside = map[string][]string{
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
 	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "placement", "catalog",
-	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
+	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
 }
 
 var banned = []string{"os", "net", "time", "math/rand", "math/rand/v2", "crypto/rand", "syscall", "sync", "net/http"}

@@ -120,6 +120,10 @@ func objectEncoding(c *command.Ctx) {
 		name = "skiplist"
 	case r.Type == keyspace.Hash, r.Type == keyspace.ZSet:
 		name = "listpack"
+	case r.Type == keyspace.List && elements:
+		name = "quicklist"
+	case r.Type == keyspace.List:
+		name = "listpack"
 	case r.Type == keyspace.Set:
 		name = set.FormOf(r).String()
 	case r.Type == keyspace.Stream:

@@ -1,5 +1,7 @@
 package tree
 
+import "slices"
+
 // Delete deletes a key of a keyed tree, and says whether it was there.
 func (t *Tree) Delete(key []byte) (deleted bool) {
 	i, found := t.Rank(key)
@@ -22,6 +24,11 @@ func (t *Tree) DeleteRange(i, j uint64) {
 		return
 	}
 	t.root.Count = top.count
+	t.lower()
+}
+
+// lower makes the root's only child the root.
+func (t *Tree) lower() {
 	for t.root.Height > 0 {
 		_, list := t.children(t.top(), t.root.Height)
 		if len(list) != 1 {
@@ -89,6 +96,110 @@ func (t *Tree) cutLeaf(c child, i, j uint64) child {
 	t.set(c.id, b, append(fresh, b[it.end:]...))
 	c.count -= j - i
 	return c
+}
+
+// DeleteIf visits entries from the beginning, or from the end, and deletes
+// those that visit says, until it wants no more. It returns how many are gone.
+// Each node is written once.
+func (t *Tree) DeleteIf(back bool, visit func(key, value []byte) (del, more bool)) (deleted uint64) {
+	if t.root.Count == 0 {
+		return 0
+	}
+	s := sieve{tree: t, back: back, visit: visit}
+	top, alive := s.node(t.top(), t.root.Height)
+	if !alive {
+		t.root = Root{}
+	} else if s.deleted > 0 {
+		t.root.Count = top.count
+		t.lower()
+	}
+	return s.deleted
+}
+
+// sieve is one DeleteIf.
+type sieve struct {
+	tree    *Tree
+	back    bool
+	visit   func(key, value []byte) (del, more bool)
+	done    bool
+	deleted uint64
+}
+
+// node sieves a subtree. alive is false when nothing is left of it.
+func (s *sieve) node(c child, height uint8) (_ child, alive bool) {
+	if height == 0 {
+		return s.leaf(c)
+	}
+	old, list := s.tree.children(c, height)
+	if old == nil {
+		return c, true
+	}
+	order := func(i int) int { return i }
+	if s.back {
+		order = func(i int) int { return len(list) - 1 - i }
+	}
+	before := s.deleted
+	for i := 0; i < len(list) && !s.done; i++ {
+		n := &list[order(i)]
+		var ok bool
+		if *n, ok = s.node(*n, height-1); !ok {
+			n.count = 0
+		}
+	}
+	c.count -= s.deleted - before
+	switch {
+	case s.deleted == before:
+		return c, true
+	case c.count == 0:
+		s.tree.drop(c.id)
+		return c, false
+	}
+	list = slices.DeleteFunc(list, func(n child) bool { return n.count == 0 })
+	for k := len(list) - 1; k >= 0; k-- {
+		if k < len(list) { // a join took one away
+			list = s.tree.settle(list, k, height-1)
+		}
+	}
+	s.tree.set(c.id, old, appendBranch(make([]byte, 0, maxBranch), old[0], list))
+	return c, true
+}
+
+func (s *sieve) leaf(c child) (_ child, alive bool) {
+	b := s.tree.node(c.id, 0)
+	if b == nil {
+		return c, true
+	}
+	all := entries(b, c.id)
+	gone := 0
+	for i := 0; i < len(all) && !s.done; i++ {
+		p := &all[i]
+		if s.back {
+			p = &all[len(all)-1-i]
+		}
+		del, more := s.visit(p.first, p.value)
+		if del {
+			p.count = 0
+			gone++
+		}
+		s.done = !more
+	}
+	s.deleted += uint64(gone)
+	switch gone {
+	case 0:
+		return c, true
+	case len(all):
+		s.tree.drop(c.id)
+		return c, false
+	}
+	fresh := append(make([]byte, 0, len(b)), b[0])
+	for _, p := range all {
+		if p.count > 0 {
+			fresh = append(fresh, b[p.from:p.to]...)
+		}
+	}
+	s.tree.set(c.id, b, fresh)
+	c.count -= uint64(gone)
+	return c, true
 }
 
 // dropAll drops all nodes of a subtree. Leaves are not read.

@@ -226,23 +226,31 @@ func (t *Tree) between(b, key []byte) []byte {
 	return separator(it.key, key)
 }
 
-// piece is a part of a leaf that is being split.
+// piece is a part of a leaf: one entry, or several that stay together.
 type piece struct {
 	from, to    int // offsets
 	count       uint64
 	first, last []byte // keys
+	value       []byte // of one entry
+}
+
+// entries takes a leaf apart.
+func entries(b []byte, id uint64) (all []piece) {
+	it := leaf(b)
+	for it.next() {
+		all = append(all, piece{it.at, it.end, 1, it.key, it.key, it.value})
+	}
+	if it.bad {
+		panic(malformed(id))
+	}
+	return all
 }
 
 // splitLeaf stores what has become too large for a leaf in several.
 func (t *Tree) splitLeaf(c child, old, b []byte) []child {
-	var all []piece
-	it := leaf(b)
-	for it.next() {
-		all = append(all, piece{it.at, it.end, 1, it.key, it.key})
-	}
 	var list []child
 	var last []byte
-	for i, p := range halve(all, nil) {
+	for i, p := range halve(entries(b, c.id), nil) {
 		n := child{sep: c.sep, id: c.id, count: p.count}
 		part := append(append(make([]byte, 0, 1+p.to-p.from), b[0]), b[p.from:p.to]...)
 		if i == 0 {
@@ -260,7 +268,7 @@ func (t *Tree) splitLeaf(c child, old, b []byte) []child {
 // entry that is too large for that is a piece of its own.
 func halve(all, dst []piece) []piece {
 	first, last := all[0], all[len(all)-1]
-	whole := piece{first.from, last.to, uint64(len(all)), first.first, last.last}
+	whole := piece{from: first.from, to: last.to, count: uint64(len(all)), first: first.first, last: last.last}
 	size := whole.to - whole.from
 	if size < maxLeaf || len(all) == 1 {
 		return append(dst, whole)

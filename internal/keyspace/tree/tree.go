@@ -289,16 +289,12 @@ func (t *Tree) ScanBack(i uint64, visit func(key, value []byte) bool) {
 // scanBack visits a subtree's entries up to position i, the last one first.
 func (t *Tree) scanBack(c child, height uint8, i uint64, visit func(key, value []byte) bool) (more bool) {
 	if height == 0 {
-		it := leaf(t.node(c.id, 0))
-		var list [][2][]byte
-		for n := uint64(0); n <= i && it.next(); n++ {
-			list = append(list, [2][]byte{it.key, it.value})
+		all := entries(t.node(c.id, 0), c.id)
+		if i < uint64(len(all)) {
+			all = all[:i+1]
 		}
-		if it.bad {
-			panic(malformed(c.id))
-		}
-		for _, e := range slices.Backward(list) {
-			if !visit(e[0], e[1]) {
+		for k := len(all) - 1; k >= 0; k-- {
+			if !visit(all[k].first, all[k].value) {
 				return false
 			}
 		}

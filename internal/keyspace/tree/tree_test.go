@@ -160,6 +160,8 @@ func plainStep(r *rand.Rand, tr *Tree, model [][]byte, style, size int) [][]byte
 	}
 	v := value(r)
 	switch {
+	case r.IntN(100) == 0:
+		return deleteIf(r, tr, model)
 	case r.IntN(20) == 0 && len(model) > 0:
 		at = r.IntN(len(model))
 		tr.SetAt(uint64(at), v)
@@ -177,6 +179,33 @@ func plainStep(r *rand.Rand, tr *Tree, model [][]byte, style, size int) [][]byte
 	default:
 		tr.InsertAt(uint64(at), v)
 		model = slices.Insert(model, at, v)
+	}
+	return model
+}
+
+// deleteIf deletes some entries, up to a number, from either end.
+func deleteIf(r *rand.Rand, tr *Tree, model [][]byte) [][]byte {
+	back, share, most := r.IntN(2) == 0, 1+r.IntN(5), 1+r.IntN(300)
+	i, n := -1, 0
+	var gone []int
+	tr.DeleteIf(back, func(_, v []byte) (del, more bool) {
+		i++
+		at := i
+		if back {
+			at = len(model) - 1 - i
+		}
+		if !bytes.Equal(v, model[at]) {
+			panic(fmt.Sprintf("DeleteIf shows a wrong entry %d", at))
+		}
+		if del = len(v)%share == 0; del {
+			gone = append(gone, at)
+			n++
+		}
+		return del, n < most
+	})
+	slices.Sort(gone)
+	for _, at := range slices.Backward(gone) {
+		model = slices.Delete(model, at, at+1)
 	}
 	return model
 }
@@ -358,13 +387,13 @@ func TestQueues(t *testing.T) {
 			}
 			perLeaf := maxLeaf / len(" an element of it")
 			most := int(length)/(perLeaf*9/10) + 10
-			for round := range 5 {
+			for round := range 3 {
 				m.writes, m.written, m.reads = 0, 0, 0
-				for range 20_000 {
+				for range 10_000 {
 					step(true)
 					step(false)
 				}
-				if len(m.nodes) > most || root.Height > 3 || m.writes > 40_000*5 || m.reads > 40_000*8 || m.written > 40_000*2000 {
+				if len(m.nodes) > most || root.Height > 3 || m.writes > 20_000*5 || m.reads > 20_000*8 || m.written > 20_000*2000 {
 					t.Fatalf("%s at length %d, round %d: %d nodes, height %d; %d writes, %d bytes, %d reads",
 						dir, length, round, len(m.nodes), root.Height, m.writes, m.written, m.reads)
 				}
