@@ -248,13 +248,12 @@ func (g *group) dropConsumer(c *consumer) (pending uint64) {
 	return hi - lo
 }
 
-// advance notes that an entry above all delivered so far is delivered. first is
-// the stream's first entry's id.
-func (g *group) advance(at, first id) {
+// advance notes that an entry is delivered, if it is above all that were so far.
+func (g *group) advance(at id) {
 	if !g.last.less(at) {
 		return
 	}
-	if g.read != unknown && !g.s.gaps(first, at) {
+	if g.read != unknown && !g.s.gaps(at) {
 		g.read++
 	} else if n, known := g.s.reach(at); known {
 		g.read = n
@@ -271,7 +270,7 @@ func (g *group) lag() (n int64, known bool) {
 	switch {
 	case s.added == 0:
 		return 0, true
-	case g.read != unknown && !s.gaps(s.first(), g.last):
+	case g.read != unknown && !s.gaps(g.last):
 		return int64(s.added) - g.read, true
 	}
 	n, known = s.reach(g.last)

@@ -105,6 +105,8 @@ type reading struct {
 	from            []id   // for each key: only entries above it
 	fresh           []bool // for each key: entries that the group was not given yet
 	served          bool   // a consumer gets an answer
+	only            *value // the stream, if there is one key
+	onlyGroup       *group
 }
 
 // parseRead reads the options. ok is false when it replied with an error.
@@ -193,8 +195,8 @@ func xRead(c *command.Ctx) {
 	}
 	start, streams := len(c.Out.Buf), 0
 	for i, key := range r.keys {
-		s, _ := open(c, key)
-		if !s.exists() || !r.from[i].less(s.top()) {
+		s := r.stream(c, key)
+		if !s.exists() || !s.above(r.from[i]) {
 			continue
 		}
 		streams++
@@ -245,7 +247,8 @@ func (r *reading) locate(c *command.Ctx) bool {
 		if !r.locateOne(c, i, s) {
 			return false
 		}
-		r.served = r.served || g != nil && (!r.fresh[i] || g.last.less(s.top()))
+		r.only, r.onlyGroup = s, g
+		r.served = r.served || g != nil && (!r.fresh[i] || s.above(g.last))
 	}
 	return true
 }
@@ -271,6 +274,16 @@ func (r *reading) locateOne(c *command.Ctx, i int, s *value) (ok bool) {
 		r.fresh[i] = r.grouped && r.from[i] == maxID // as in Redis
 	}
 	return true
+}
+
+// stream opens a stream to read from. One that was named twice may have
+// changed since locate.
+func (r *reading) stream(c *command.Ctx, key []byte) *value {
+	if len(r.keys) == 1 {
+		return r.only
+	}
+	s, _ := open(c, key)
+	return s
 }
 
 // nameStream begins one stream's part of a reply.
@@ -315,15 +328,18 @@ func xReadGroup(c *command.Ctx) {
 	}
 	start, streams := len(c.Out.Buf), 0
 	for i, key := range r.keys {
-		s, _ := open(c, key)
-		g := s.group(r.group)
+		s := r.stream(c, key)
+		g := r.onlyGroup
+		if s != r.only {
+			g = s.group(r.group)
+		}
 		asks := g.asking(r.consumer)
 		switch {
 		case !r.fresh[i]:
 			streams++
 			nameStream(c, key)
 			g.replyHistory(asks, r.from[i], r.count, start)
-		case g.last.less(s.top()):
+		case s.above(g.last):
 			streams++
 			nameStream(c, key)
 			g.deliver(asks, r.count, r.noAck, start)
@@ -353,9 +369,8 @@ func (g *group) deliver(to *consumer, count uint64, noAck bool, start int) {
 		return room(c, start)
 	})
 	insert(c, at, func() { c.Out.Array(len(given)) })
-	first := s.first()
 	for _, at := range given {
-		g.advance(at, first)
+		g.advance(at)
 		if noAck {
 			continue
 		}

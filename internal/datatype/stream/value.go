@@ -114,6 +114,11 @@ func (s *value) top() id {
 	return id{}
 }
 
+// above says whether there are entries above an id.
+func (s *value) above(at id) bool {
+	return at.less(s.last) && at.less(s.top())
+}
+
 // get is one entry. The stored form is valid until the stream is changed.
 func (s *value) get(at id) (entry []byte, ok bool) {
 	key := idKey(at)
@@ -147,7 +152,12 @@ func span(t *tree.Tree, from, to id) (lo, hi uint64) {
 		return 0, 0
 	}
 	key := idKey(from)
-	lo, _ = t.Rank(key[:])
+	if !from.zero() {
+		lo, _ = t.Rank(key[:])
+	}
+	if to == maxID {
+		return lo, t.Len()
+	}
 	key = idKey(to)
 	hi, found := t.Rank(key[:])
 	if found {
@@ -181,7 +191,6 @@ func (s *value) scanBack(hi, n uint64, visit func(at id, entry []byte) bool) {
 // reach is how many entries were ever added up to an id, if that can be told:
 // in front of the first and at both ends nobody has to know what was deleted.
 func (s *value) reach(at id) (n int64, known bool) {
-	first := s.first()
 	switch {
 	case s.added == 0:
 		return 0, true
@@ -189,6 +198,9 @@ func (s *value) reach(at id) (n int64, known bool) {
 		return int64(s.added), true
 	case s.last.less(at):
 		return 0, false
+	}
+	first := s.first()
+	switch {
 	case !s.maxDeleted.zero() && !s.maxDeleted.less(first):
 		return 0, false
 	case at.less(first):
@@ -200,7 +212,7 @@ func (s *value) reach(at id) (n int64, known bool) {
 }
 
 // gaps says whether entries above an id, or at it, may have been deleted one
-// by one. first is the first entry's id.
-func (s *value) gaps(first, from id) bool {
-	return s.len() > 0 && !s.maxDeleted.zero() && !s.maxDeleted.less(first) && !s.maxDeleted.less(from)
+// by one.
+func (s *value) gaps(from id) bool {
+	return s.len() > 0 && !s.maxDeleted.zero() && !s.maxDeleted.less(from) && !s.maxDeleted.less(s.first())
 }
