@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -96,5 +98,107 @@ func TestNothingChanges(t *testing.T) {
 			t.Errorf("%s writes", line)
 			before = r.txn.Writes
 		}
+	}
+}
+
+// TestReadErrors: what XREAD and XREADGROUP say of arguments.
+func TestReadErrors(t *testing.T) {
+	r := newRunner(t)
+	for _, line := range []string{"XADD s 1-1 f v", "XGROUP CREATE s g 0"} {
+		r.run(line)
+	}
+	const syntax = "-ERR syntax error\r\n"
+	for line, want := range map[string]string{
+		"XREAD STREAMS s":                                     "-ERR wrong number of arguments for 'xread' command\r\n",
+		"XREAD STREAMS s t 0":                                 "-ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.\r\n",
+		"XREADGROUP GROUP g c STREAMS s t >":                  "-ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.\r\n",
+		"XREAD COUNT 1 COUNT":                                 syntax,
+		"XREAD COUNT 1 STREAMS":                               syntax,
+		"XREAD COUNT x STREAMS s 0":                           "-ERR value is not an integer or out of range\r\n",
+		"XREAD BLOCK x STREAMS s 0":                           "-ERR timeout is not an integer or out of range\r\n",
+		"XREAD BLOCK -1 STREAMS s 0":                          "-ERR timeout is negative\r\n",
+		"XREAD GROUP g c STREAMS s 0":                         "-ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.\r\n",
+		"XREAD NOACK STREAMS s 0":                             "-ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.\r\n",
+		"XREAD STREAMS s >":                                   "-ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.\r\n",
+		"XREAD STREAMS s +":                                   "-ERR Invalid stream ID specified as stream command argument\r\n",
+		"XREADGROUP COUNT 1 NOACK NOACK STREAMS s 0":          "-ERR Missing GROUP option for XREADGROUP\r\n",
+		"XREADGROUP GROUP g c COUNT 1 FOO STREAMS s 0":        syntax,
+		"XREADGROUP GROUP h c STREAMS s >":                    "-NOGROUP No such key 's' or consumer group 'h' in XREADGROUP with GROUP option\r\n",
+		"XREADGROUP GROUP g c STREAMS s none > >":             "-NOGROUP No such key 'none' or consumer group 'g' in XREADGROUP with GROUP option\r\n",
+		"XREADGROUP GROUP g c STREAMS s 18446744073709551616": "-ERR Invalid stream ID specified as stream command argument\r\n",
+		"XSETID s 0-5":                                        "-ERR The ID specified in XSETID is smaller than the target stream top item\r\n",
+		"XSETID s 5-5 MAXDELETEDID 6-0":                       "-ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id\r\n",
+		"XSETID s 5-5 ENTRIESADDED 0":                         "-ERR The entries_added specified in XSETID is smaller than the target stream length\r\n",
+		"XSETID s 5-5 ENTRIESADDED -1":                        "-ERR entries_added must be positive\r\n",
+		"XSETID none 5-5":                                     "-ERR no such key\r\n",
+	} {
+		r.want(want, line)
+	}
+	if out := r.run("XREADGROUP GROUP g c STREAMS s $"); !strings.HasPrefix(out, "-ERR The $ ID is meaningless in the context of XREADGROUP: ") {
+		t.Error(out)
+	}
+}
+
+// waiters is who waits, as the evaluator tells it.
+type waiters struct {
+	calls []string // arguments to be run again with
+}
+
+func (w *waiters) Any() bool    { return true }
+func (w *waiters) Touch([]byte) {}
+func (w *waiters) TouchAll()    {}
+func (w *waiters) Wait(_, args [][]byte, _ string, broadcast bool) {
+	w.calls = append(w.calls, fmt.Sprintf("%s %v", bytes.Join(args, []byte(" ")), broadcast))
+}
+
+// TestBlocking: who finds nothing waits without a trace, and with $ resolved.
+func TestBlocking(t *testing.T) {
+	r := newRunner(t)
+	for _, line := range []string{"XADD s 1-1 f v", "XADD s 1-2 f v", "XDEL s 1-2", "XGROUP CREATE s g 1-1"} {
+		r.run(line)
+	}
+	before := r.txn.Writes
+	for _, tc := range []struct{ line, waits, reply string }{
+		{"XREAD BLOCK 0 STREAMS s $", "XREAD BLOCK 0 STREAMS s 1-2 true", ""},
+		{"XREAD BLOCK 0 STREAMS none s s $ 1-1 $", "XREAD BLOCK 0 STREAMS none s s 0-0 1-1 1-2 true", ""},
+		{"XREAD BLOCK 0 STREAMS s 1-1", " true", ""},
+		{"XREAD BLOCK 0 STREAMS s 1-0", "", "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"},
+		{"XREAD STREAMS s $", "", "*-1\r\n"},
+		{"XREADGROUP GROUP g new BLOCK 0 STREAMS s >", " true", ""},
+		{"XREADGROUP GROUP h new BLOCK 0 STREAMS s >", "", "-NOGROUP No such key 's' or consumer group 'h' in XREADGROUP with GROUP option\r\n"},
+	} {
+		w := &waiters{}
+		call := r.call(strings.Fields(tc.line)...)
+		call.Waiters, call.Blocking = w, true
+		out, _ := r.eval.Evaluate(call, nil)
+		if got := strings.Join(w.calls, ";"); got != tc.waits || string(out) != tc.reply || r.txn.Writes != before {
+			t.Errorf("%s waits as %q and replies %q, want %q and %q", tc.line, got, out, tc.waits, tc.reply)
+		}
+	}
+	// What may not wait answers at once, as one that does not want to.
+	r.want("*-1\r\n", "XREAD BLOCK 0 STREAMS s $")
+	r.want("*-1\r\n", "XREADGROUP GROUP g new BLOCK 0 STREAMS s >")
+	r.want(":0\r\n", "XGROUP CREATECONSUMER s g new")
+}
+
+// TestConsumersTimes: asking and getting something are told apart.
+func TestConsumersTimes(t *testing.T) {
+	r := newRunner(t)
+	info := func(idle, inactive int) string {
+		return fmt.Sprintf("*1\r\n*8\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n:1\r\n$4\r\nidle\r\n:%d\r\n$8\r\ninactive\r\n:%d\r\n", idle, inactive)
+	}
+	r.run("XGROUP CREATE s g 0 MKSTREAM")
+	r.run("XREADGROUP GROUP g c STREAMS s >")
+	r.txn.Stamp += 100_000
+	r.want(strings.Replace(info(100, -1), ":1", ":0", 1), "XINFO CONSUMERS s g")
+	r.run("XADD s 1-1 f v")
+	r.run("XREADGROUP GROUP g c STREAMS s >")
+	r.want(info(0, 0), "XINFO CONSUMERS s g")
+	r.txn.Stamp += 100_000
+	r.run("XREADGROUP GROUP g c STREAMS s >")
+	r.want(info(0, 100), "XINFO CONSUMERS s g")
+	r.want("*0\r\n", "XCLAIM s g d 1000 1-1")
+	if out := r.run("XINFO CONSUMERS s g"); out[:4] != "*2\r\n" {
+		t.Errorf("XCLAIM makes no consumer: %q", out)
 	}
 }
