@@ -19,7 +19,7 @@ import (
 // lower floors. A package of the same floor may be imported only as listed
 // in beside.
 var floors = [][]string{
-	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script"},
+	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script", "script/lua"},
 	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload"},
 	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "keyspace/keyspacetest", "storage/state/statetest"},
 	{"overlay"},
@@ -44,6 +44,7 @@ var beside = map[string][]string{
 
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
+	"script/lua",
 	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "placement", "catalog",
 	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
 }
