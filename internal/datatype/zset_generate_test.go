@@ -127,7 +127,7 @@ func (g generator) zlexCommand() []string {
 
 func (g generator) zcombine() []string {
 	name := pick(g, "zunion", "zinter", "zdiff", "zunionstore", "zinterstore", "zdiffstore", "zintercard")
-	keys := g.repeat(1, 4, one(g.zsetKey))
+	keys := g.repeat(1, 4, one(func() string { return pick(g, g.zsetKey(), g.zsetKey(), "s1", "bigset") }))
 	args := list(name)
 	if strings.HasSuffix(name, "store") {
 		args = append(args, g.zsetKey())

@@ -76,7 +76,7 @@ type source interface {
 	Len() uint64
 	// Score is a member's score.
 	Score(member []byte) (float64, bool)
-	// Each visits all members until visit returns false.
+	// Each visits all members until visit returns false; they stay valid.
 	Each(visit func(member []byte, score float64) bool)
 }
 
@@ -99,7 +99,7 @@ func (p plain) Len() uint64 { return uint64(p.Set.Len()) }
 func (p plain) Score(member []byte) (float64, bool) { return 1, p.Has(member) }
 
 func (p plain) Each(visit func(member []byte, score float64) bool) {
-	p.Set.Each(func(member []byte) bool { return visit(member, 1) })
+	p.Set.Each(func(member []byte) bool { return visit(bytes.Clone(member), 1) })
 }
 
 // combination is what ZUNION and its like ask for.

@@ -1,7 +1,7 @@
 // Package keyspacetest is an in-memory transaction for tests and benchmarks of
 // what is built on kv.Txn. It keeps the interface's promises strictly: a value
-// once returned never changes, and an iterator sees the state as it was when
-// it was made.
+// once returned never changes, an iterator sees the state as it was when it was
+// made, and what it showed is gone with its next move.
 package keyspacetest
 
 import (
@@ -108,20 +108,39 @@ type iterator struct {
 	entries []entry
 	at      int
 	closed  bool
+	shown   entry // copies of the current key and value
 }
 
-func (i *iterator) Next() bool {
+// move ends what was shown.
+func (i *iterator) move() {
 	if i.closed {
 		panic("keyspacetest: an iterator was used after Close")
 	}
+	for _, b := range [][]byte{i.shown.key, i.shown.value} {
+		for j := range b {
+			b[j] = 0xdb
+		}
+	}
+	i.shown = entry{}
+}
+
+// show copies an entry once it is asked for.
+func (i *iterator) show() entry {
+	if i.shown.key == nil {
+		e := i.entries[i.at]
+		i.shown = entry{append([]byte{}, e.key...), append([]byte{}, e.value...)}
+	}
+	return i.shown
+}
+
+func (i *iterator) Next() bool {
+	i.move()
 	i.at++
 	return i.at < len(i.entries)
 }
 
 func (i *iterator) SeekGE(key []byte) bool {
-	if i.closed {
-		panic("keyspacetest: an iterator was used after Close")
-	}
+	i.move()
 	if i.at >= 0 && i.at < len(i.entries) && bytes.Compare(key, i.entries[i.at].key) <= 0 {
 		panic("keyspacetest: an iterator was asked to go backwards")
 	}
@@ -130,6 +149,12 @@ func (i *iterator) SeekGE(key []byte) bool {
 	return i.at < len(i.entries)
 }
 
-func (i *iterator) Key() []byte   { return i.entries[i.at].key }
-func (i *iterator) Value() []byte { return i.entries[i.at].value }
-func (i *iterator) Close()        { i.closed = true }
+func (i *iterator) Key() []byte   { return i.show().key }
+func (i *iterator) Value() []byte { return i.show().value }
+
+func (i *iterator) Close() {
+	if !i.closed {
+		i.move()
+	}
+	i.closed = true
+}
