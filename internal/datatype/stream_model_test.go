@@ -68,7 +68,7 @@ func (s *streamItem) entry(id entryID) string {
 	return "*2\r\n" + bulk(id.String()) + "*2\r\n" + bulk("f") + bulk(s.values[id])
 }
 
-func array(list []string) string { return fmt.Sprintf("*%d\r\n", len(list)) + strings.Join(list, "") }
+func arrayOf(list []string) string { return fmt.Sprintf("*%d\r\n", len(list)) + strings.Join(list, "") }
 
 // sorted is the ids of what is pending, from an id on, in their order.
 func (g *groupItem) sorted(from entryID, owner string) (list []entryID) {
@@ -143,7 +143,7 @@ func (m *streamModel) run(a []string) string {
 		if a[0] == "xrevrange" {
 			slices.Reverse(list)
 		}
-		return array(list[:min(count, len(list))])
+		return arrayOf(list[:min(count, len(list))])
 	case "del":
 		n := m.streams[a[1]] != nil
 		delete(m.streams, a[1])
@@ -229,7 +229,7 @@ func (m *streamModel) runGroup(a []string) string {
 				list = append(list, "*4\r\n"+bulk(id.String())+bulk(p.owner)+integer(int(idle))+integer(p.deliveries))
 			}
 		}
-		return array(list)
+		return arrayOf(list)
 	case "xclaim": // key group consumer ms id … [FORCE]
 		g.consumers[a[3]] = true
 		var list []string
@@ -247,7 +247,7 @@ func (m *streamModel) runGroup(a []string) string {
 				list = append(list, s.entry(id))
 			}
 		}
-		return array(list)
+		return arrayOf(list)
 	}
 	return m.autoClaim(s, g, a)
 }
@@ -280,7 +280,7 @@ func (m *streamModel) readGroup(s *streamItem, key string, g *groupItem, consume
 			g.pending[id] = pendingItem{consumer, m.now, g.pending[id].deliveries + 1}
 		}
 	}
-	return "*1\r\n*2\r\n" + bulk(key) + array(list)
+	return "*1\r\n*2\r\n" + bulk(key) + arrayOf(list)
 }
 
 // autoClaim: key group consumer ms from COUNT n.
@@ -305,7 +305,7 @@ func (m *streamModel) autoClaim(s *streamItem, g *groupItem, a []string) string 
 			count--
 		}
 	}
-	return "*3\r\n" + bulk(next) + array(claimed) + array(gone)
+	return "*3\r\n" + bulk(next) + arrayOf(claimed) + arrayOf(gone)
 }
 
 // some is the id of an entry that is, or was, or could be.
