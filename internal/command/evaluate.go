@@ -40,7 +40,10 @@ type Call struct {
 	// Group says that Args are a group's; Gateway is the node of its
 	// connection, and Watches what is watched in the partition. Without groups
 	// Watches may be nil.
-	Group   bool
+	Group bool
+	// Places, if not nil, says that the call spans partitions; then Span is that
+	// of all slots, and Partition means nothing.
+	Places  keyspace.Places
 	Gateway base.NodeID
 	Watches *Watches
 	// Waiters may be nil. Blocking says that the call may become one of them.
@@ -66,8 +69,18 @@ func (e *Evaluator) Evaluate(call Call, reply []byte) (_ []byte, flushed bool) {
 	return reply, e.groupFlushed || !call.Group && e.space.Flushed()
 }
 
+// bind makes the space the call's view of a namespace.
+func (e *Evaluator) bind(call Call, db int) {
+	gens := call.Generations
+	if call.Places != nil {
+		gens = &keyspace.Generations{} // Spread finds them key by key
+	}
+	e.space.Bind(call.Txn, call.Partition, call.Span, min(db, keyspace.Namespaces-1), gens)
+	e.space.Spread(call.Places)
+}
+
 func (e *Evaluator) run(call Call) {
-	e.space.Bind(call.Txn, call.Partition, call.Span, min(int(call.DB), keyspace.Namespaces-1), call.Generations)
+	e.bind(call, int(call.DB))
 	if len(call.Args) == 0 {
 		e.out.Error("ERR empty command")
 		return

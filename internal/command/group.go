@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"coterie/internal/base"
-	"coterie/internal/keyspace"
 )
 
 // A group is what a connection's transaction asks of one partition: the
@@ -125,7 +124,7 @@ func (e *Evaluator) runGroup(call Call) {
 // settled makes sure that a key which has expired is gone, so that its end
 // counts as a change.
 func (e *Evaluator) settled(call Call, watched []byte) {
-	e.space.Bind(call.Txn, call.Partition, call.Span, min(int(watched[0]), keyspace.Namespaces-1), call.Generations)
+	e.bind(call, int(watched[0]))
 	before := effects(call)
 	e.space.Lookup(watched[1:])
 	if effects(call) != before {
@@ -256,6 +255,18 @@ func (w *Watches) touch(key []byte) {
 func (w *Watches) TouchAll() {
 	if w.Any() {
 		*w = Watches{}
+	}
+}
+
+// TouchSlots says that any key of some slots may have changed.
+func (w *Watches) TouchSlots(slots map[base.Slot]bool) {
+	if !w.Any() {
+		return
+	}
+	for key := range w.of {
+		if slots[base.KeySlot([]byte(key[1:]))] {
+			w.touch([]byte(key))
+		}
 	}
 }
 

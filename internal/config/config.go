@@ -30,8 +30,11 @@ type Node struct {
 
 	Listen        string // standalone Redis listener
 	ClusterListen string // cluster Redis listener, or Off
-	PeerListen    string
-	HTTPListen    string // or Off
+	// ClusterCrossSlot lets clients of the cluster listener use keys of several
+	// slots together.
+	ClusterCrossSlot bool
+	PeerListen       string
+	HTTPListen       string // or Off
 
 	// What others are told to dial; empty means the listening address. Use
 	// Advertised, which knows the rule.
@@ -60,6 +63,9 @@ type Node struct {
 	MaxOutputBuffer  Size
 	MaxInflightBytes Size
 	MaxReplyQueue    Size
+	// MaxTransactionSize bounds the commands of a MULTI, and what commands over
+	// several partitions read and write.
+	MaxTransactionSize Size
 
 	MinFreeDisk   Size
 	CacheSize     Size

@@ -105,6 +105,9 @@ func nodeOptions() []Option {
 		{Name: "cluster-listen", Group: groupAddress, Kind: Address, Default: Off,
 			Doc:   "for cluster-aware Redis clients, which are redirected to the leader of a slot; off for none",
 			field: func(n *Node) any { return &n.ClusterListen }},
+		{Name: "cluster-cross-slot", Group: groupAddress, Kind: Switch, Default: "true",
+			Doc:   "whether a command or transaction of a client of the cluster listener may have keys of several slots; false: CROSSSLOT, as Redis Cluster answers",
+			field: func(n *Node) any { return &n.ClusterCrossSlot }},
 		{Name: "peer-listen", Group: groupAddress, Kind: Address, Default: "127.0.0.1:7379",
 			Doc:   "for the other nodes; this is the address to join",
 			field: func(n *Node) any { return &n.PeerListen }},
@@ -186,6 +189,9 @@ func limitOptions() []Option {
 		{Name: "max-reply-queue", Group: groupLimits, Kind: Bytes, Default: "16MiB", Min: int64(MiB), Max: int64(TiB),
 			Doc:   "bytes of replies that wait to be sent to one other node; at the limit the requests of its clients wait",
 			field: func(n *Node) any { return &n.MaxReplyQueue }},
+		{Name: "max-transaction-size", Group: groupLimits, Kind: Bytes, Default: "64MiB", Min: int64(64 * KiB), Max: int64(512 * MiB),
+			Doc:   "bytes of the commands of a MULTI, and of what a command or MULTI over several partitions reads, and of what it writes",
+			field: func(n *Node) any { return &n.MaxTransactionSize }},
 	}
 }
 

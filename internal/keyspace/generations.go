@@ -30,9 +30,15 @@ func defaultGenerations() (g Generations) {
 
 // LoadGenerations reads a partition's map: 16 big endian numbers of 4 bytes.
 func LoadGenerations(r kv.Reader, pid base.PartitionID) Generations {
+	v, _ := r.Get(keys.GenerationsKey(pid))
+	return ParseGenerations(v)
+}
+
+// ParseGenerations reads what is stored of a map: nothing if the partition was
+// never flushed.
+func ParseGenerations(v []byte) Generations {
 	g := defaultGenerations()
-	v, ok := r.Get(keys.GenerationsKey(pid))
-	if !ok || len(v) != 4*Namespaces {
+	if len(v) != 4*Namespaces {
 		return g
 	}
 	for db := range g {

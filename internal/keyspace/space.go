@@ -37,6 +37,7 @@ type Space struct {
 	Buf []byte
 
 	gens    Generations
+	places  Places // nil: all of one partition
 	flushed bool
 	now     int64
 
@@ -57,6 +58,7 @@ func (s *Space) Bind(txn kv.Txn, pid base.PartitionID, span base.Span, db int, g
 	} else {
 		s.gens = LoadGenerations(txn, pid)
 	}
+	s.places = nil
 	s.now = txn.Now().Millis()
 	s.located, s.flushed = false, false
 	if s.Limits.MaxString == 0 {
@@ -71,6 +73,17 @@ func (s *Space) Bind(txn kv.Txn, pid base.PartitionID, span base.Span, db int, g
 		}
 	}
 }
+
+// Places knows the generations of a view that spans several partitions.
+type Places interface {
+	// Locate is the map of the partition that owns a slot, whose key is going to
+	// be looked up in a namespace.
+	Locate(db int, slot base.Slot, key []byte) Generations
+}
+
+// Spread makes s, which was just bound, the view of a namespace in all
+// partitions, unless p is nil. It has keys only: it cannot be walked or flushed.
+func (s *Space) Spread(p Places) { s.places = p }
 
 // Select turns s to another namespace of the same partition.
 func (s *Space) Select(db int) { s.DB, s.located = db, false }
@@ -96,6 +109,9 @@ func (s *Space) locate(key []byte) {
 		return
 	}
 	s.slot = base.KeySlot(key)
+	if s.places != nil {
+		s.gens = s.places.Locate(s.DB, s.slot, key)
+	}
 	s.rkey = keys.RecordKey(s.rkey[:0], s.slot, s.gen(), key)
 	s.located = true
 }

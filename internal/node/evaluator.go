@@ -4,6 +4,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/catalog"
 	"coterie/internal/command"
+	"coterie/internal/config"
 	"coterie/internal/datatype"
 	"coterie/internal/keyspace"
 	"coterie/internal/partition"
@@ -47,9 +48,14 @@ func commands() (*command.Table, error) {
 
 func newEvaluator(n *Node, table *command.Table) *evaluator {
 	return &evaluator{
-		eval:  command.NewEvaluator(table, keyspace.Limits{MaxString: int(n.cfg.MaxValueSize), MaxReply: maxReply(n.cfg)}),
+		eval:  command.NewEvaluator(table, valueLimits(n.cfg)),
 		parts: map[base.PartitionID]*housekeeping{},
 	}
+}
+
+// valueLimits bound what commands build.
+func valueLimits(c *config.Node) keyspace.Limits {
+	return keyspace.Limits{MaxString: int(c.MaxValueSize), MaxReply: maxReply(c)}
 }
 
 // Evaluate implements partition.Evaluator.
@@ -92,6 +98,13 @@ func (e *evaluator) part(txn *partition.Txn) *housekeeping {
 		e.parts[txn.Partition()] = h
 	}
 	return h
+}
+
+// Wrote implements partition.Evaluator.
+func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
+	if e.watching {
+		e.part(txn).watches.TouchSlots(slots)
+	}
 }
 
 // Slots implements partition.Evaluator.

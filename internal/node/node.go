@@ -382,7 +382,7 @@ func (n *Node) resolve(id base.NodeID) (string, bool) {
 
 func (n *Node) transportLimits() transport.Limits {
 	c, l := n.cfg, transport.DefaultLimits()
-	l.MaxMessage = max(l.MaxMessage, 2*int(c.MaxValueSize)+(4<<20), maxReply(c)+2*maxCoalesced)
+	l.MaxMessage = max(l.MaxMessage, 2*int(c.MaxValueSize)+(4<<20), int(c.MaxTransactionSize)+(4<<20), maxReply(c)+2*maxCoalesced)
 	// What was evaluated must find room: a reply that is dropped costs its
 	// client the request timeout. Requests share the class, and come back.
 	l.QueueBytes[transport.Request] = max(l.QueueBytes[transport.Request],

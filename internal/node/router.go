@@ -22,6 +22,9 @@ func (n *Node) Submit(reqs []*partition.Request) { n.inbox.putRequests(reqs) }
 // Transact implements redisfront.Router.
 func (n *Node) Transact(t *txn.Transaction) { n.inbox.putTransaction(t) }
 
+// Release implements redisfront.Router.
+func (n *Node) Release(t *txn.Transaction) { n.inbox.putEvent(func() { n.coordinator.Release(t) }) }
+
 // Directory implements redisfront.Router.
 func (n *Node) Directory() *redisfront.Directory { return n.directory.Load() }
 

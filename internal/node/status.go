@@ -244,11 +244,11 @@ func (n *Node) serveHTTP() error {
 func (n *Node) newFront(table *command.Table) *redisfront.Front {
 	c := n.cfg
 	return redisfront.New(redisfront.Options{
-		Router: n, Table: table, Log: n.log, Version: n.version,
+		Router: n, Table: table, Log: n.log, Version: n.version, CrossSlot: c.ClusterCrossSlot,
 		Limits: redisfront.Limits{
 			Connections: c.MaxConnections, KeyBytes: int(c.MaxKeySize), RequestMemory: int64(c.MaxRequestMemory),
-			OutputBuffer: int64(c.MaxOutputBuffer),
-			Request:      resp.Limits{MaxArgs: c.MaxArgs, MaxBulk: int(c.MaxValueSize), MaxInline: 64 << 10, MaxRequest: int(c.MaxValueSize) + (1 << 20)},
+			OutputBuffer: int64(c.MaxOutputBuffer), TransactionBytes: int(c.MaxTransactionSize), Values: valueLimits(c),
+			Request: resp.Limits{MaxArgs: c.MaxArgs, MaxBulk: int(c.MaxValueSize), MaxInline: 64 << 10, MaxRequest: int(c.MaxValueSize) + (1 << 20)},
 		},
 	})
 }

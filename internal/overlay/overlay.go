@@ -193,6 +193,9 @@ func (o *Overlay) Begin() {
 // Wrote says whether the open layer has any operation.
 func (o *Overlay) Wrote() bool { return o.open && len(o.layers[len(o.layers)-1].body) > 0 }
 
+// Body is what the open layer has written so far. It must not be changed.
+func (o *Overlay) Body() []byte { return o.layers[len(o.layers)-1].body }
+
 // BodyLen is the size of the open layer's operations in bytes.
 func (o *Overlay) BodyLen() int { return len(o.layers[len(o.layers)-1].body) }
 

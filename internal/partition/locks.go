@@ -184,6 +184,7 @@ func (r *Replica) noteRecord(op effects.Op) error {
 }
 
 func (t *transactions) hold(id TxnID, i *intent) {
+	t.drop(id)
 	t.intents[id] = i
 	for _, s := range i.slots {
 		t.held[s] = id
@@ -264,10 +265,7 @@ func (r *Replica) mustWait(req *Request) bool {
 	if req.Flags&(Confirm|Cancel) != 0 || r.cfg.Partition == base.Catalog {
 		return false
 	}
-	if req.Flags&Transaction != 0 && (endsTransaction(req) || len(req.Args) == 0 || len(req.Args[0]) < 2 || req.Args[0][1] == 0) {
-		return false
-	}
-	return r.conflicts(req)
+	return waitsForLocks(req) && r.conflicts(req)
 }
 
 // conflicts says whether a request has to come behind a lock or something that
@@ -307,21 +305,25 @@ func (r *Replica) conflicts(req *Request) bool {
 
 // slotsOf lists a request's slots.
 func (r *Replica) slotsOf(req *Request) (slots []base.Slot, whole bool) {
-	what := req
+	what, whole := req, false
 	if req.Flags&Transaction != 0 {
-		if len(req.Args) < 3 {
+		named, group, err := named(req.Args)
+		if err != nil {
 			return nil, false
 		}
-		group := *req
-		group.Args, group.Flags = req.Args[3:], Write|Group
-		what = &group
+		if slots = named; len(group) == 0 {
+			return slots, false
+		}
+		g := *req
+		g.Args, g.Flags = group, Write|Group
+		what = &g
 	}
 	ok := r.cfg.Evaluator.Slots(what, func(s base.Slot) {
 		if !slices.Contains(slots, s) {
 			slots = append(slots, s)
 		}
 	})
-	return slots, !ok
+	return slots, whole || !ok
 }
 
 // reportTransactions names, once per tick at most, what has been waiting for

@@ -47,6 +47,9 @@ type Evaluator interface {
 	// Slots visits the slots that a request may touch; it is false when that is
 	// the whole partition.
 	Slots(req *Request, visit func(base.Slot)) bool
+	// Wrote says that a transaction over partitions has written keys of these
+	// slots, evaluated now or before.
+	Wrote(txn *Txn, slots map[base.Slot]bool)
 	// Background does a bounded piece of housekeeping (expiry, sweeping) on a
 	// leader, and says whether there is more to do soon.
 	Background(txn *Txn) (more bool)

@@ -226,6 +226,8 @@ func (words) Slots(req *Request, visit func(base.Slot)) bool {
 	return true
 }
 
+func (words) Wrote(*Txn, map[base.Slot]bool) {}
+
 func (words) Background(*Txn) bool { return false }
 
 func (g *group) open(m *member) {

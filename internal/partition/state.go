@@ -149,6 +149,14 @@ func (r *stateReader) count() int {
 	return int(n)
 }
 
+// string reads a string; it aliases the record.
+func (r *stateReader) string() []byte {
+	n := r.count()
+	s := r.b[:n:n]
+	r.b = r.b[n:]
+	return s
+}
+
 func (r *stateReader) ids() []uint64 {
 	var ids []uint64
 	for range r.count() {

@@ -31,6 +31,7 @@ const (
 	txnRecover  = 'V'
 	txnRead     = 'G'
 	txnValidate = 'W'
+	txnFetch    = 'D'
 )
 
 // The first byte of a participant's answer. What follows a vote is the reply
@@ -43,6 +44,7 @@ const (
 	TxnCommitted = 'C'
 	TxnResolved  = 'R'
 	TxnRead      = 'G' // a token, then the group's reply
+	TxnFetched   = 'D' // see DecodeFetched
 	TxnValid     = 'Y'
 	TxnChanged   = 'X'
 )
@@ -154,14 +156,33 @@ func compareTxnIDs(a, b TxnID) int {
 	return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Sequence, b.Sequence))
 }
 
+// operation is the op of a transaction's message; 0 if it is none.
+func operation(req *Request) byte {
+	if req.Flags&Transaction == 0 || len(req.Args) == 0 || len(req.Args[0]) == 0 {
+		return 0
+	}
+	return req.Args[0][0]
+}
+
 // endsTransaction says whether a request is a transaction's message that takes
 // no lock and meets none: it runs also where nothing new is taken.
 func endsTransaction(req *Request) bool {
-	if req.Flags&Transaction == 0 || len(req.Args) == 0 || len(req.Args[0]) == 0 {
+	switch operation(req) {
+	case 0, txnPrepare, txnRead, txnFetch:
 		return false
 	}
-	op := req.Args[0][0]
-	return op != txnPrepare && op != txnRead
+	return true
+}
+
+// waitsForLocks says whether a request is to wait when others hold its locks.
+func waitsForLocks(req *Request) bool {
+	switch operation(req) {
+	case 0:
+		return req.Flags&Transaction == 0
+	case txnPrepare, txnRead, txnFetch:
+		return len(req.Args[0]) > 1 && req.Args[0][1] == 1
+	}
+	return false
 }
 
 // runTransaction evaluates a transaction's message. What it does to locks,
@@ -182,6 +203,8 @@ func (r *Replica) runTransaction(req *Request, reply []byte) []byte {
 	switch args[0][0] {
 	case txnRead:
 		return r.readGroup(req, reply)
+	case txnFetch:
+		return r.fetch(req, reply)
 	case txnValidate:
 		return append(reply, r.validate(req))
 	}
@@ -211,7 +234,8 @@ func (r *Replica) runTransaction(req *Request, reply []byte) []byte {
 
 const replyMalformed = "N-ERR internal: malformed message of a transaction\r\n"
 
-// prepare runs a transaction's group, and keeps what it wrote as an intent.
+// prepare runs a transaction's group, and keeps what it wrote as an intent; or
+// keeps what its gateway evaluated, if what that saw still holds.
 func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 	if len(req.Args) < 3 {
 		return append(reply, replyMalformed...)
@@ -223,29 +247,47 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 	if r.txns.verdicts[id] != nil {
 		return append(reply, TxnAborted)
 	}
-	if r.txns.contended() && r.conflicts(req) {
+	work, err := workOf(req.Args)
+	if err != nil {
+		return append(reply, replyMalformed...)
+	}
+	own := r.txns.intents[id]
+	switch {
+	case work != nil && work.Held && own == nil:
+		return append(reply, TxnAborted)
+	case work != nil && len(work.Reads) > 0 && r.changed(work, own):
+		return append(reply, TxnBusy)
+	case own == nil && (work == nil || len(work.Reads) == 0) && r.txns.contended() && r.conflicts(req):
 		return append(reply, TxnBusy) // it was not to wait, or would have been parked
 	}
 	slots, whole := r.slotsOf(req)
 	if whole {
 		return append(reply, "N-ERR internal: a transaction about a whole partition\r\n"...)
 	}
-	mark := r.ov.Mark()
-	group := *req
-	group.Args, group.Flags = req.Args[3:], Write|Group
 	vote := len(reply)
 	reply = append(reply, TxnPrepared)
-	r.waiters.quiet = true
-	reply = r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
-	r.waiters.quiet = false
-	body := r.ov.Cut(mark)
-	if !isArray(reply[vote+1:]) { // null: a watched key has changed; or an error
-		reply[vote] = TxnDeclined
-		return reply
+	mark := r.ov.Mark()
+	if args := groupOf(req.Args); len(args) > 0 {
+		group := *req
+		group.Args, group.Flags = args, Write|Group
+		r.waiters.quiet = true
+		reply = r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
+		r.waiters.quiet = false
+		if !isArray(reply[vote+1:]) { // null: a watched key has changed; or an error
+			r.ov.Cut(mark)
+			reply[vote] = TxnDeclined
+			return reply
+		}
 	}
-	r.setIntent(id, &intent{
-		stamp: r.txn.now, participants: participants, slots: slots, body: body, due: r.ticks + recoverTicks,
-	})
+	body := r.ov.Cut(mark)
+	if work != nil {
+		body = append(body, work.Body...)
+		r.txn.nextID = max(r.txn.nextID, work.NextID)
+	}
+	if own != nil {
+		slots = union(own.slots, slots)
+	}
+	r.setIntent(id, &intent{stamp: r.txn.now, participants: participants, slots: slots, body: body, due: r.ticks + recoverTicks})
 	return reply
 }
 
@@ -301,10 +343,14 @@ func (r *Replica) recover(id TxnID) byte {
 // carryOut writes what an intent holds.
 func (r *Replica) carryOut(i *intent) {
 	d := effects.Body(i.body)
+	written := map[base.Slot]bool{}
 	for {
 		op, ok := d.Next()
 		if !ok {
 			break
+		}
+		if slot, ofSlot := keys.SlotOf(op.Key); ofSlot {
+			written[slot] = true
 		}
 		overlay.Write(&r.txn, op)
 		r.waiters.touchWritten(op)
@@ -312,25 +358,32 @@ func (r *Replica) carryOut(i *intent) {
 	if d.Err() != nil {
 		panic(fmt.Sprintf("partition %d: intent: %v", r.cfg.Partition, d.Err()))
 	}
+	if len(written) > 0 {
+		r.cfg.Evaluator.Wrote(&r.txn, written)
+	}
 }
 
 // setIntent writes an intent and takes its locks, or removes it and releases
-// them.
+// them. An intent that takes the place of another covers its slots.
 func (r *Replica) setIntent(id TxnID, i *intent) {
 	t := &r.txns
+	before := t.intents[id]
 	key := keys.IntentKey(r.cfg.Partition, id.Gateway, id.Sequence)
+	t.drop(id)
 	if i != nil {
 		r.ov.Set(key, i.encode())
 		t.hold(id, i)
-		t.undo = append(t.undo, func() { t.drop(id) })
-		return
+	} else {
+		r.ov.Delete(key)
+		r.versions.noteRelease(before.slots)
+		t.released = true
 	}
-	before := t.intents[id]
-	r.ov.Delete(key)
-	t.drop(id)
-	r.versions.noteRelease(before.slots)
-	t.released = true
-	t.undo = append(t.undo, func() { t.hold(id, before) })
+	t.undo = append(t.undo, func() {
+		t.drop(id)
+		if before != nil {
+			t.hold(id, before)
+		}
+	})
 }
 
 // setVerdict writes a verdict, or removes it.

@@ -20,18 +20,26 @@ type versions struct {
 	last  map[base.Slot]uint64 // nil: not kept
 	all   uint64               // round in which some range of slots was written
 	used  uint64               // tick of the last READ
+	// Of the body of round notedIn, the first so many bytes are noted.
+	notedIn uint64
+	noted   int
+}
+
+// watch has changes noted from now on, and says as of which round a read of
+// this round is: what the round writes may come before or behind it, and counts
+// as a change.
+func (v *versions) watch(tick uint64) (round uint64) {
+	if v.used = tick; v.last == nil {
+		v.last = map[base.Slot]uint64{}
+	}
+	return v.round - 1
 }
 
 // readGroup runs a group that only reads, and says as of when.
 func (r *Replica) readGroup(req *Request, reply []byte) []byte {
-	v := &r.versions
-	if v.used = r.ticks; v.last == nil {
-		v.last = map[base.Slot]uint64{}
-	}
 	reply = append(reply, TxnRead)
 	reply = binary.BigEndian.AppendUint64(reply, r.term)
-	// What this round writes may come before or behind: it counts as a change.
-	reply = binary.BigEndian.AppendUint64(reply, v.round-1)
+	reply = binary.BigEndian.AppendUint64(reply, r.versions.watch(r.ticks))
 	group := *req
 	group.Args, group.Flags = req.Args[3:], Group
 	return r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
@@ -46,6 +54,12 @@ func (r *Replica) validate(req *Request) byte {
 		return TxnChanged
 	}
 	term, round := binary.BigEndian.Uint64(req.Args[1]), binary.BigEndian.Uint64(req.Args[1][8:])
+	if work, err := workOf(req.Args); err == nil && work != nil {
+		if r.changed(work, nil) {
+			return TxnChanged
+		}
+		return TxnValid
+	}
 	slots, whole := r.slotsOf(req)
 	if term != r.term || whole || r.versions.last == nil || r.versions.all > round {
 		return TxnChanged
@@ -69,7 +83,7 @@ func (v *versions) noteRelease(slots []base.Slot) {
 	}
 }
 
-// noteWrites remembers what the round wrote.
+// noteWrites remembers what the round wrote, of which body is all until now.
 func (v *versions) noteWrites(body []byte, tick uint64) {
 	if v.last == nil {
 		return
@@ -78,7 +92,11 @@ func (v *versions) noteWrites(body []byte, tick uint64) {
 		v.last = nil
 		return
 	}
-	d := effects.Body(body)
+	if v.notedIn != v.round {
+		v.notedIn, v.noted = v.round, 0
+	}
+	d := effects.Body(body[min(v.noted, len(body)):])
+	v.noted = len(body)
 	for {
 		op, ok := d.Next()
 		if !ok {
@@ -87,7 +105,11 @@ func (v *versions) noteWrites(body []byte, tick uint64) {
 		slot, ofSlot := keys.SlotOf(op.Key)
 		switch {
 		case op.Kind == effects.DeleteRange:
-			v.all = v.round
+			if last, ok := keys.SlotOf(op.Value); ofSlot && ok && last == slot {
+				v.last[slot] = v.round
+			} else {
+				v.all = v.round
+			}
 		case ofSlot:
 			v.last[slot] = v.round
 		case len(op.Key) > 0 && op.Key[0] == keys.MetaPrefix: // generations, perhaps

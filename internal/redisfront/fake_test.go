@@ -16,8 +16,11 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
+	"coterie/internal/effects"
+	"coterie/internal/keys"
 	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/keyspacetest"
+	"coterie/internal/overlay"
 	"coterie/internal/partition"
 	"coterie/internal/txn"
 )
@@ -196,7 +199,13 @@ func (r *fakeRouter) Transact(t *txn.Transaction) {
 	}()
 }
 
+// Release implements Router: nothing is ever locked here.
+func (r *fakeRouter) Release(*txn.Transaction) {}
+
 func (r *fakeRouter) transact(t *txn.Transaction) {
+	if t.Hold {
+		return
+	}
 	for _, part := range t.Parts { // rising: nobody waits in a circle
 		p := r.parts[part.Partition]
 		p.mu.Lock()
@@ -211,6 +220,9 @@ func (r *fakeRouter) transact(t *txn.Transaction) {
 	}
 	watched := make([]int, len(t.Parts))
 	for i, part := range t.Parts { // first the watched keys, then the commands
+		if len(part.Args) == 0 {
+			continue
+		}
 		n, _ := binary.Uvarint(part.Args[2])
 		watched[i] = 3 + int(n)
 		if reply := run(i, part.Args[:watched[i]]); !bytes.HasPrefix(reply, []byte("*0")) {
@@ -219,6 +231,16 @@ func (r *fakeRouter) transact(t *txn.Transaction) {
 		}
 	}
 	for i, part := range t.Parts {
+		if part.Work != nil {
+			for d := effects.Body(part.Work.Body); ; {
+				op, ok := d.Next()
+				if !ok {
+					break
+				}
+				overlay.Write(r.parts[part.Partition].txn, op)
+			}
+			continue
+		}
 		t.Parts[i].Reply = run(i, append([][]byte{part.Args[0], part.Args[1], {0}}, part.Args[watched[i]:]...))
 	}
 }
@@ -226,10 +248,20 @@ func (r *fakeRouter) transact(t *txn.Transaction) {
 func (r *fakeRouter) run(q *partition.Request) {
 	p := r.parts[q.Partition]
 	p.mu.Lock()
-	q.Reply, _ = p.eval.Evaluate(command.Call{
-		Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
-		Group: q.Flags&partition.Group != 0, Watches: &p.watches,
-	}, nil)
+	_, queries, fetch := partition.DecodeFetch(q.Args)
+	switch {
+	case q.Flags&partition.Transaction != 0 && fetch:
+		f := partition.Fetched{Term: 1, Round: 1, Stamp: p.txn.Now(), NextID: p.txn.NewObjectID(0)}
+		f.Generations, _ = p.txn.Get(keys.GenerationsKey(p.id))
+		q.Reply = partition.AppendFetched(nil, &f, p.txn, queries)
+	case q.Flags&partition.Transaction != 0: // nothing changes meanwhile
+		q.Reply = []byte{partition.TxnValid}
+	default:
+		q.Reply, _ = p.eval.Evaluate(command.Call{
+			Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
+			Group: q.Flags&partition.Group != 0, Watches: &p.watches,
+		}, nil)
+	}
 	p.mu.Unlock()
 	q.Status = partition.Done
 	r.delivered.Add(1)

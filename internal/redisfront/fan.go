@@ -10,6 +10,7 @@ import (
 	"coterie/internal/keys"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
+	"coterie/internal/spanning"
 )
 
 // fan is a command that was divided over partitions: one part for each, and a
@@ -112,10 +113,10 @@ func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
 			return nil, s.keyTooLong()
 		}
 		slot := base.KeySlot(args[i])
-		if s.cluster && len(list) > 0 && slot != list[0].slot {
+		if s.oneSlot() && len(list) > 0 && slot != list[0].slot {
 			return nil, errCrossSlot
 		}
-		p, why := s.owner(slot)
+		p, why := s.owner(slot, len(list) > 0)
 		if why != "" {
 			return nil, why
 		}
@@ -155,6 +156,9 @@ func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
 func (s *session) divide(o *op) {
 	shares, why := s.shares(o.cmd, o.args)
 	switch {
+	case why == errCrossPartition:
+		s.span(&spanned{o: o, job: spanning.Job{Args: o.args, Keys: s.watchedKeys(nil, o.cmd, o.args)}})
+		return
 	case why != "":
 		s.refuse(o.cmd, why)
 		return

@@ -38,6 +38,8 @@ type Front struct {
 		sync.Mutex
 		list, spare []*session
 	}
+	closing chan struct{} // closed by Close
+
 	mu struct {
 		sync.Mutex
 		sessions  map[uint64]*session
@@ -61,6 +63,7 @@ func New(opts Options) *Front {
 		budget:  newBudget(opts.Limits.RequestMemory),
 		started: time.Now(),
 		shedNow: make(chan struct{}, 1),
+		closing: make(chan struct{}),
 	}
 	var id [20]byte
 	_, _ = rand.Read(id[:])
@@ -225,6 +228,9 @@ func (f *Front) Connections() int {
 // Requests still in flight may be completed later; their replies go nowhere.
 func (f *Front) Close() {
 	f.mu.Lock()
+	if !f.mu.closed {
+		close(f.closing)
+	}
 	f.mu.closed = true
 	for l := range f.mu.listeners {
 		_ = l.Close()

@@ -14,6 +14,7 @@ import (
 type spread struct {
 	members  []*member
 	commands []spreadCommand // in their order
+	here     bool            // it is evaluated on this node, and its one member stands for all
 }
 
 // member is one partition's share of a transaction.
@@ -169,17 +170,7 @@ func (s *session) transact() bool {
 	s.joint = nil
 	s.submit()
 	s.f.router.Transact(&j.t)
-	m := &s.mu
-	m.Lock()
-	m.waiting = true
-	for !m.dead && m.pending > 0 {
-		m.wakeAt = 0
-		s.cond.Wait()
-	}
-	m.waiting = false
-	over := m.pending == 0
-	ok := s.pace()
-	m.Unlock()
+	over, ok := s.settle()
 	if len(j.watched) > 0 && (!over || !j.t.Committed()) { // some may still be watched
 		s.watched = j.watched
 		s.unwatchQuietly()

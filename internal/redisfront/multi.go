@@ -5,6 +5,7 @@ import (
 	"coterie/internal/command"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
+	"coterie/internal/spanning"
 )
 
 // multi is a connection's transaction between MULTI and EXEC. If all of its
@@ -13,7 +14,9 @@ import (
 type multi struct {
 	queued []queuedCommand
 	bytes  int
-	failed bool // a command could not be queued: EXEC refuses
+	failed bool      // a command could not be queued: EXEC refuses
+	slot   base.Slot // of the first key
+	keyed  bool      // there is one
 }
 
 type queuedCommand struct {
@@ -24,11 +27,8 @@ type queuedCommand struct {
 // keyed says whether a command is run by the partition of its keys.
 func (e *entry) keyed() bool { return e.local == nil && e.full != "unwatch" }
 
-// Bounds of one transaction.
-const (
-	maxQueuedCommands = 1 << 16
-	maxQueuedBytes    = 64 << 20
-)
+// maxQueuedCommands bounds one transaction.
+const maxQueuedCommands = 1 << 16
 
 const (
 	errExecAbort  = "EXECABORT Transaction discarded because of previous errors."
@@ -69,23 +69,40 @@ func (s *session) notQueued(o *op, e *entry) string {
 	switch {
 	case e.spec.Flags&command.NoMulti != 0:
 		return errNotInMulti
-	case len(s.multi.queued) >= maxQueuedCommands || s.multi.bytes+size > maxQueuedBytes:
+	case len(s.multi.queued) >= maxQueuedCommands || s.multi.bytes+size > s.f.opts.Limits.TransactionBytes:
 		return "ERR the transaction is too large"
 	case e.local != nil, e.full == "unwatch":
 		return ""
 	case e.route != nil, len(e.spec.AppendKeys(nil, o.args)) == 0:
 		return "ERR '" + e.full + "' asks every partition and cannot be part of a transaction"
 	}
-	_, why := s.shares(e, o.args)
+	shares, why := s.shares(e, o.args)
+	t := s.multi
+	switch {
+	case why == errCrossPartition:
+		why = ""
+	case why != "":
+	case !t.keyed:
+		t.slot, t.keyed = shares[0].slot, true
+	case s.oneSlot() && shares[0].slot != t.slot:
+		return errCrossSlot
+	}
 	return why
 }
 
-// owner is the partition of a slot, if the session may use it here.
-func (s *session) owner(slot base.Slot) (p *Partition, why string) {
+// oneSlot says whether all keys of a command must be in one slot, as in Redis
+// Cluster.
+func (s *session) oneSlot() bool { return s.cluster && !s.f.opts.CrossSlot }
+
+// owner is the partition of a slot, if the session may use it here. Of the keys
+// of one command, a client of the cluster listener is sent to the leader of the
+// first alone: there the others may be anywhere.
+func (s *session) owner(slot base.Slot, another bool) (p *Partition, why string) {
 	p = s.directory().BySlot(slot)
 	switch {
 	case p == nil:
 		return nil, errNoOwner
+	case another || s.multi != nil && s.multi.keyed && !s.oneSlot():
 	case s.cluster && p.Leader != s.dir.Self:
 		if to := s.redirection(slot, p); to != "" {
 			return nil, to
@@ -126,7 +143,7 @@ func routeWatch(s *session, o *op) {
 			return
 		}
 		slot := base.KeySlot(key)
-		p, why := s.owner(slot)
+		p, why := s.owner(slot, len(s.watched) > 0 && !s.oneSlot())
 		if why != "" {
 			s.refuse(o.cmd, why)
 			return
@@ -187,7 +204,6 @@ func routeExec(s *session, o *op) {
 		s.refuse(o.cmd, "ERR EXEC without MULTI")
 		return
 	}
-	s.multi = nil
 	why := ""
 	if t.failed {
 		why = errExecAbort
@@ -197,18 +213,21 @@ func routeExec(s *session, o *op) {
 		if why == "" {
 			slot := base.KeySlot(w[1:])
 			var p *Partition
-			if p, why = s.owner(slot); why == "" {
+			if p, why = s.owner(slot, !s.oneSlot()); why == "" {
 				m := x.member(p, slot)
 				m.watched = append(m.watched, w)
 			}
 		}
 	}
-	placed := make([][]share, len(t.queued))
+	placed, divided := make([][]share, len(t.queued)), true
 	for i, q := range t.queued {
 		if why == "" && q.e.keyed() {
-			placed[i], why = s.shares(q.e, q.args)
+			if placed[i], why = s.shares(q.e, q.args); why == errCrossPartition {
+				why, divided = "", false
+			}
 		}
 	}
+	s.multi = nil
 	if why != "" {
 		s.unwatchQuietly()
 		s.refuse(o.cmd, why)
@@ -216,7 +235,23 @@ func routeExec(s *session, o *op) {
 	}
 	watched := s.watched
 	s.watched = nil
+	if !divided {
+		x, placed = s.together(t)
+	}
 	s.exec(o, t, x, placed, watched)
+}
+
+// together makes one member of all partitions, for a transaction that is
+// evaluated here.
+func (s *session) together(t *multi) (*spread, [][]share) {
+	all := &Partition{}
+	x := &spread{here: true}
+	x.member(all, 0)
+	placed := make([][]share, len(t.queued))
+	for i, q := range t.queued {
+		placed[i] = []share{{p: all, args: q.args}}
+	}
+	return x, placed
 }
 
 // exec answers the commands that the front itself answers, at once, and has
@@ -237,6 +272,19 @@ func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][
 			s.rw.Simple("OK") // UNWATCH: EXEC ends it in any case
 		}
 		own[i], s.rw.Buf = s.rw.Buf, kept
+	}
+	if x.here {
+		m := x.members[0]
+		j := &spanned{o: o, job: spanning.Job{Args: command.ExecGroup(s.id, nil, m.group), Group: true, Watched: watched}}
+		for _, c := range x.commands {
+			j.job.Keys = s.watchedKeys(j.job.Keys, c.e, c.parts[0].args)
+		}
+		j.write = func(w *resp.Writer, reply []byte) {
+			m.reply = reply
+			x.writeExec(w, own)
+		}
+		s.span(j)
+		return
 	}
 	if len(x.members) > 1 {
 		s.joinUp(o, x, watched, func(w *resp.Writer) { x.writeExec(w, own) })

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"coterie/internal/command"
+	"coterie/internal/keyspace"
 	"coterie/internal/resp"
+	"coterie/internal/spanning"
 )
 
 // Personality is what a listener shows of the cluster.
@@ -26,8 +28,13 @@ const Databases = 16
 // Limits bound what clients can make a node hold. A zero field stands for its
 // default.
 type Limits struct {
-	Connections   int         // open client connections; default 10000
-	KeyBytes      int         // one key; default 64 KiB
+	Connections int // open client connections; default 10000
+	KeyBytes    int // one key; default 64 KiB
+	// TransactionBytes bounds the commands of a MULTI, and what commands over
+	// several partitions read and write; default 64 MiB.
+	TransactionBytes int
+	// Values bound what evaluations on sessions build.
+	Values        keyspace.Limits
 	Request       resp.Limits // one command as sent
 	Pending       int         // commands of one connection in flight; default 1024
 	RequestMemory int64       // bytes of read buffers and of unsent replies of slow readers, all connections together; default 256 MiB
@@ -51,6 +58,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Connections, 10_000)
 	def(&l.KeyBytes, 64<<10)
 	def(&l.Pending, 1024)
+	def(&l.TransactionBytes, spanning.DefaultMaxBytes)
 	def64(&l.RequestMemory, 256<<20)
 	def64(&l.OutputBuffer, 128<<20)
 	if l.MemoryWait <= 0 {
@@ -65,7 +73,10 @@ type Options struct {
 	// Table has all commands: the rows of Specs, and the evaluated ones.
 	Table  *command.Table
 	Limits Limits
-	Log    *slog.Logger
+	// CrossSlot lets clients of the cluster listener use keys of several slots
+	// in one command or transaction.
+	CrossSlot bool
+	Log       *slog.Logger
 	// Version is Coterie's own, shown as coterie_version.
 	Version string
 	// Settings are more parameters for CONFIG GET to show, all read-only.

@@ -11,9 +11,9 @@ import (
 
 const (
 	errCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot"
-	// The standalone listener takes keys of several partitions in commands that
-	// can be divided. Of the others this says what to do.
-	errCrossPartition = errCrossSlot + ": they are in different partitions, and this command works in one only; give the keys a common {hash tag}"
+	// errCrossPartition says that a command cannot be divided over the partitions
+	// of its keys: it is not for clients, but for those who then evaluate it here.
+	errCrossPartition = "in several partitions"
 	errNoOwner        = "CLUSTERDOWN Hash slot not served"
 )
 
@@ -51,7 +51,7 @@ func (s *session) route(o *op) {
 		case n == 0:
 			slot, p = other, s.directory().BySlot(other)
 		case other == slot:
-		case s.cluster:
+		case s.oneSlot():
 			s.refuse(o.cmd, errCrossSlot)
 			return
 		case s.dir.BySlot(other) != p:

@@ -22,6 +22,9 @@ type Router interface {
 	// submitted before. Its session submits nothing until it is answered.
 	Transact(t *txn.Transaction)
 
+	// Release gives a held transaction up.
+	Release(t *txn.Transaction)
+
 	// Directory is a snapshot of where everything is.
 	Directory() *Directory
 

@@ -56,6 +56,7 @@ type session struct {
 	multi     *multi   // the open transaction
 	watched   [][]byte // keys, as command.WatchedKey has them
 	joint     *joint   // a transaction over partitions that ends the batch
+	spanned   *spanned // a command to be evaluated here, likewise
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -240,7 +241,7 @@ func (s *session) process() bool {
 		if len(args) > 0 {
 			s.execute(o)
 		}
-		if s.joint != nil && !s.transact() {
+		if s.joint != nil && !s.transact() || s.spanned != nil && !s.evaluate() {
 			return false
 		}
 		if s.batch >= s.window || len(s.lead) > heldMax ||

@@ -24,7 +24,8 @@ type op struct {
 	parts []*part
 	open  int // parts that are not completed
 	merge func([]*part) []byte
-	txn   *spanning // instead of parts
+	txn   *crossing // instead of parts
+	here  *gateway  // likewise
 	via   *proc     // that a Final read was sent through
 }
 
@@ -104,15 +105,18 @@ func (s *session) burst() {
 // submit hands requests to a process, and the last command with them if it is
 // a transaction over partitions.
 func (o *op) submit(p *proc, reqs []*partition.Request) {
-	if p.router.Submit(reqs); o.txn != nil {
+	switch p.router.Submit(reqs); {
+	case o.txn != nil:
 		p.txns.Begin(&o.txn.Transaction)
+	case o.here != nil:
+		o.here.begin(p)
 	}
 }
 
 // spans says whether a transaction over several partitions is under way:
 // nothing is sent behind it.
 func (s *session) spans() bool {
-	return slices.ContainsFunc(s.open, func(o *op) bool { return o.txn != nil })
+	return slices.ContainsFunc(s.open, func(o *op) bool { return o.txn != nil || o.here != nil })
 }
 
 // call begins an op and writes it into its chapter's history.
@@ -352,7 +356,7 @@ func (o *op) askAt(p *proc) {
 // damaged may be given up also when all faults have ended.
 func (o *op) askElsewhere() {
 	c := o.s.c
-	o.parts, o.open, o.txn, o.via = nil, 0, nil, nil
+	o.parts, o.open, o.txn, o.here, o.via = nil, 0, nil, nil, nil
 	c.after(10*milli, func() {
 		if alive := c.serving(); len(alive) > 0 {
 			o.askAt(alive[c.rand.IntN(len(alive))].proc)

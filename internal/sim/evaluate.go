@@ -83,6 +83,11 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 	return reply
 }
 
+// Wrote implements partition.Evaluator.
+func (e evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
+	e.watches(txn).TouchSlots(slots)
+}
+
 // Slots implements partition.Evaluator.
 func (e evaluator) Slots(req *partition.Request, visit func(base.Slot)) bool {
 	if e.m.c.opts.Bug == BugNoLocks {
@@ -130,6 +135,10 @@ func (o *op) requests() []*partition.Request {
 	spec := c.table.Lookup(args)
 	if spec == nil {
 		panic("sim: no command " + o.Command[0])
+	}
+	if job, ok := o.single(args); ok && c.clientRand.IntN(atGateway) == 0 {
+		o.evaluateHere(job)
+		return nil
 	}
 	var flags partition.RequestFlags
 	if spec.Flags&command.Write != 0 {

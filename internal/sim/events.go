@@ -23,6 +23,8 @@ const (
 	eventResent            Event = "a request goes again after a refusal"
 	eventGivenBack         Event = "a broken connection gives requests back"
 	eventUnknown           Event = "an unknown outcome"
+	eventAtGateway         Event = "commands evaluated at a gateway"
+	eventAtGatewayHeld     Event = "commands evaluated at a gateway under locks"
 	eventReadOnly          Event = "a write refused by a full disk"
 	eventHungLeader        Event = "a leader's disk hangs"
 	eventDiskStopped       Event = "a fault of a disk stops a node"
@@ -50,7 +52,7 @@ var events = []struct {
 	{eventSnapWhileCut, true}, {eventSnapTwice, true}, {eventSnapBroken, false}, {eventSnapOverdue, true}, {eventSnapUnwanted, true},
 	{eventJoint, false}, {eventJointCrash, true}, {eventJointLeader, true},
 	{eventTornTail, false}, {eventStateBehind, false}, {eventReconcile, true},
-	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventReadOnly, false},
+	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventAtGateway, false}, {eventAtGatewayHeld, false}, {eventReadOnly, false},
 	{eventHungLeader, false}, {eventDiskStopped, false}, {eventDamageFound, true},
 	{eventWiped, true}, {eventReturned, true}, {eventJoinUnderLoad, false}, {eventReplicaMoved, true},
 	{eventRemovedAnswers, true}, {eventJoinTwice, true},

@@ -116,6 +116,7 @@ func (m *machine) kill() {
 	p := m.proc
 	p.noteDeath()
 	p.dead, m.proc, m.paused, m.inbox = true, nil, false, nil
+	p.endGateways()
 	for _, s := range c.sessions {
 		s.gatewayDied(p)
 	}

@@ -39,6 +39,7 @@ type proc struct {
 	router    *routing.Router
 	routed    routing.Output
 	txns      *txn.Coordinator
+	gateways  []*gateway // evaluations under way
 	fences    map[base.NodeID]*routing.Fence
 	planned   bool   // a turn is
 	due       func() // turnDue, bound once

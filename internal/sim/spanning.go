@@ -79,12 +79,16 @@ func (o *op) watch() {
 func (o *op) transact() {
 	watched, cmds, _ := o.Command.Txn()
 	groups := o.groups(watched, cmds)
+	if o.s.c.clientRand.IntN(atGateway) == 0 {
+		o.evaluateHere(o.several(groups, len(cmds)))
+		return
+	}
 	if len(groups) == 1 {
 		g := groups[0]
 		o.add(g.partition, g.slot, partition.Write|partition.Group, command.ExecGroup(o.watcher(), g.watched, g.commands))
 		return
 	}
-	o.txn = &spanning{o: o, groups: groups, commands: len(cmds)}
+	o.txn = &crossing{o: o, groups: groups, commands: len(cmds)}
 	t := &o.txn.Transaction
 	t.Session, t.Proto, t.DB, t.Once, t.Sink = o.session(), 2, uint8(o.of.kind.DB), len(watched) > 0, o.txn
 	t.ReadOnly = len(watched) == 0
@@ -100,8 +104,8 @@ func (o *op) transact() {
 	}
 }
 
-// spanning is a transaction over several partitions.
-type spanning struct {
+// crossing is a transaction over several partitions.
+type crossing struct {
 	txn.Transaction
 	o        *op
 	groups   []*group
@@ -110,7 +114,7 @@ type spanning struct {
 }
 
 // CompleteTxn implements txn.Sink.
-func (x *spanning) CompleteTxn(t *txn.Transaction) {
+func (x *crossing) CompleteTxn(t *txn.Transaction) {
 	c := x.o.s.c
 	if x.done {
 		c.violate("completed twice: %v", x.o.Command)
@@ -126,7 +130,7 @@ func (x *spanning) CompleteTxn(t *txn.Transaction) {
 }
 
 // merge puts the partitions' replies in the order of the commands.
-func (x *spanning) merge() []byte {
+func (x *crossing) merge() []byte {
 	replies := make([][]byte, x.commands)
 	for i, g := range x.groups {
 		b := x.Parts[i].Reply

@@ -39,6 +39,7 @@ type Stats struct {
 	Unknown      int   `json:"unknown"`      // the node did not know what became of them
 	Cut          int   `json:"cut"`          // under way when the client's node died
 	Spanning     int   `json:"spanning"`     // committed transactions over several partitions
+	AtGateway    int   `json:"at_gateway"`   // commands and transactions evaluated there
 	Kills        int   `json:"kills"`        // ends of a process, for whatever reason
 	Moves        int   `json:"moves"`        // of state into the state store
 	Truncations  int   `json:"truncations"`  // of logs
@@ -68,6 +69,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Unknown += o.Unknown
 	s.Cut += o.Cut
 	s.Spanning += o.Spanning
+	s.AtGateway += o.AtGateway
 	s.Kills += o.Kills
 	s.Moves += o.Moves
 	s.Truncations += o.Truncations

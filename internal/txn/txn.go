@@ -9,7 +9,7 @@
 //     same id; an id is given up before the next attempt begins.
 //   - Nothing is resolved as long as it is not known what came of COMMIT.
 //   - Answers of requests are only noted as they come (Complete); requests are
-//     submitted by Begin, Turn and Tick alone, when the loop is ready for it.
+//     submitted by Begin, Release, Turn and Tick alone, when the loop is ready for it.
 //
 // What a lost answer leaves behind is settled by the leaders of the
 // partitions: they report it to the coordinator of their own node (Recover,
@@ -17,6 +17,7 @@
 package txn
 
 import (
+	"cmp"
 	"slices"
 
 	"coterie/internal/base"
@@ -48,6 +49,8 @@ type Part struct {
 	Slot      base.Slot
 	Args      [][]byte // a group: command.ExecGroup
 	Reply     []byte   // the group's reply, once it is prepared
+	// Work is what the gateway evaluated, if it did. Then Args may be empty.
+	Work *partition.Work
 }
 
 // Transaction is what a session asks for. From Begin until it is finished
@@ -64,14 +67,27 @@ type Transaction struct {
 	// ReadOnly says that no part writes. Then the parts are read without locks,
 	// and asked once more whether what they said still holds.
 	ReadOnly bool
-	Sink     Sink
+	// Hold says that the transaction is to be prepared, and then to be held: it
+	// is neither committed nor aborted. Its ID is set; it ends with another
+	// Begin of the same ID, or with Release. The parts wait for their locks.
+	Hold bool
+	// ID names the held transaction that this one continues. Its parts are all
+	// of the held one's, and perhaps more; the first is the same.
+	ID   partition.TxnID
+	Sink Sink
 
 	// Status is Done if it is committed, or was declined by a part: then Reply
 	// is that part's. NotRun and Unknown come with an error reply.
 	Status partition.Status
 	// Reply is the one reply for the client, if it was not committed.
 	Reply []byte
+	// Conflict says that it was not committed because others were in the way of
+	// what its gateway evaluated: it may be evaluated again.
+	Conflict bool
 }
+
+// evaluated says whether the gateway evaluated it.
+func (t *Transaction) evaluated() bool { return t.Parts[0].Work != nil }
 
 // Committed says, of a finished transaction, that its parts have taken effect.
 func (t *Transaction) Committed() bool { return t.Status == partition.Done && t.Reply == nil }
@@ -152,8 +168,10 @@ func (c *Coordinator) Waiting() int {
 
 // Begin takes a new transaction.
 func (c *Coordinator) Begin(t *Transaction) {
-	t.Status, t.Reply = partition.Done, nil
+	t.Status, t.Reply, t.Conflict = partition.Done, nil, false
 	switch {
+	case t.ID != (partition.TxnID{}):
+		c.lock(t)
 	case len(c.owned) >= maxTransactions:
 		c.finish(t, partition.NotRun, []byte(ReplyCrowded))
 	case len(t.Parts) > maxParts:
@@ -263,18 +281,21 @@ func (c *Coordinator) readDone(t *Transaction, try int, calls []*call) {
 }
 
 // lock begins a transaction that takes locks.
-func (c *Coordinator) lock(t *Transaction) { c.start(&attempt{t: t, ordered: t.Once}) }
+func (c *Coordinator) lock(t *Transaction) {
+	c.start(&attempt{t: t, ordered: t.ID == (partition.TxnID{}) && (t.Once || t.Hold)})
+}
 
-// start begins an attempt under a new id.
+// start begins an attempt, under a new id unless it continues a held one.
 func (c *Coordinator) start(a *attempt) {
-	a.id = partition.TxnID{}
+	a.id = a.t.ID
 	a.prepares = make([]*call, len(a.t.Parts))
 	for i := range a.t.Parts {
 		a.t.Parts[i].Reply = nil
 	}
 	c.prepare(a, 0)
-	home := a.prepares[0].req.Origin
-	a.id = partition.TxnID{Gateway: home.Gateway, Sequence: home.Sequence}
+	if home := a.prepares[0].req.Origin; a.id == (partition.TxnID{}) {
+		a.id = partition.TxnID{Gateway: home.Gateway, Sequence: home.Sequence}
+	}
 	c.owned[a.id] = true
 	for i := 1; i < len(a.prepares) && !a.ordered; i++ {
 		c.prepare(a, i)
@@ -289,7 +310,12 @@ func (c *Coordinator) prepare(a *attempt, i int) {
 	for j := range t.Parts {
 		participants[j] = t.Parts[j].Partition
 	}
-	args := partition.PrepareArgs(a.id, participants, a.ordered, part.Args)
+	var args [][]byte
+	if part.Work != nil {
+		args = partition.PrepareWorkArgs(a.id, participants, a.ordered, part.Work, part.Args)
+	} else {
+		args = partition.PrepareArgs(a.id, participants, a.ordered, part.Args)
+	}
 	k := c.call(part.Partition, args, func(*call) {
 		if a.waiting--; a.waiting == 0 {
 			c.prepared(a)
@@ -327,6 +353,9 @@ func (c *Coordinator) prepared(a *attempt) {
 	case declined != nil:
 		c.abort(a)
 		c.finish(a.t, partition.Done, declined.req.Reply[1:])
+	case (failed != nil || busy != nil) && a.t.evaluated():
+		c.abort(a)
+		c.conflict(a.t, cmp.Or(failed, busy))
 	case failed != nil:
 		c.abort(a)
 		c.finish(a.t, partition.NotRun, notRun(failed))
@@ -336,9 +365,29 @@ func (c *Coordinator) prepared(a *attempt) {
 		c.start(a)
 	case sent < len(a.prepares):
 		c.prepare(a, sent)
+	case a.t.Hold:
+		a.t.ID = a.id
+		c.finish(a.t, partition.Done, nil)
 	default:
 		c.commit(a)
 	}
+}
+
+// conflict ends a transaction whose gateway evaluated it, because of what one
+// part said.
+func (c *Coordinator) conflict(t *Transaction, k *call) {
+	t.Conflict = k.vote() == partition.TxnBusy || k.vote() == partition.TxnAborted
+	c.finish(t, partition.NotRun, notRun(k))
+}
+
+// Release gives up a held transaction.
+func (c *Coordinator) Release(t *Transaction) {
+	to := make([]base.PartitionID, len(t.Parts))
+	for i := range t.Parts {
+		to[i] = t.Parts[i].Partition
+	}
+	c.resolve(t.ID, to, false, func(bool) {})
+	c.submit()
 }
 
 // notRun is what the client is told when a PREPARE was not answered properly.
@@ -353,11 +402,13 @@ func notRun(k *call) []byte {
 	}
 }
 
-// abort tells every participant that may have prepared to drop it.
+// abort tells every participant that may have prepared, or holds locks already,
+// to drop it.
 func (c *Coordinator) abort(a *attempt) {
 	var to []base.PartitionID
 	for _, k := range a.prepares {
-		if k == nil || k.vote() == partition.TxnDeclined || k.vote() == partition.TxnBusy {
+		held := a.t.ID != (partition.TxnID{})
+		if !held && (k == nil || k.vote() == partition.TxnDeclined || k.vote() == partition.TxnBusy) {
 			continue
 		}
 		to = append(to, k.req.Partition)
@@ -398,7 +449,9 @@ func (c *Coordinator) commit(a *attempt) {
 			c.committed(a.id, a.t.Parts)
 		case v == partition.TxnAborted:
 			c.abort(a)
-			if a.aborted++; a.aborted <= maxAgain {
+			if a.t.evaluated() {
+				c.conflict(a.t, k)
+			} else if a.aborted++; a.aborted <= maxAgain {
 				c.start(a)
 			} else {
 				c.finish(a.t, partition.NotRun, []byte(ReplyAborted))

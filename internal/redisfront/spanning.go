@@ -1,0 +1,154 @@
+package redisfront
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/partition"
+	"coterie/internal/resp"
+	"coterie/internal/spanning"
+	"coterie/internal/txn"
+)
+
+// spanned is an op that this session's goroutine evaluates itself, because its
+// keys lie in several partitions and it cannot be divided. It is the last of
+// its batch.
+type spanned struct {
+	o     *op
+	job   spanning.Job
+	write func(w *resp.Writer, reply []byte) // the reply from the evaluation's; nil: it is that
+}
+
+// span puts such an op into the batch.
+func (s *session) span(x *spanned) {
+	x.job.DB, x.job.Proto, x.job.Session = uint8(s.db.Load()), uint8(s.proto.Load()), s.id
+	x.job.MaxBytes = s.f.opts.Limits.TransactionBytes
+	s.spanned = x
+	s.enqueue(x.o)
+}
+
+// watchedKeys are a command's keys as a job names them.
+func (s *session) watchedKeys(dst [][]byte, e *entry, args [][]byte) [][]byte {
+	for _, i := range e.spec.AppendKeys(nil, args) {
+		dst = append(dst, command.WatchedKey(uint8(s.db.Load()), args[i]))
+	}
+	return dst
+}
+
+// evaluate runs the op, behind what came before it. It returns false when the
+// session is over.
+func (s *session) evaluate() bool {
+	x := s.spanned
+	s.spanned = nil
+	s.submit()
+	c := &reach{s: s, dir: s.f.router.Directory()}
+	status, reply := spanning.Run(c, s.f.newEvaluator(), &x.job)
+	if status != partition.Done || x.write == nil || len(reply) > 0 && reply[0] == '-' {
+		reply = answer(s, &partition.Request{Status: status, Reply: reply})
+	} else {
+		w := resp.Writer{Proto: int(x.job.Proto)}
+		x.write(&w, reply)
+		reply = w.Buf
+	}
+	s.finish(x.o, reply)
+	s.f.Flush()
+	_, ok := s.settle()
+	return ok
+}
+
+// settle waits until everything that was submitted is answered: over is false
+// if that was not to be waited for. ok is false when the session is over.
+func (s *session) settle() (over, ok bool) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	m.waiting = true
+	for !m.dead && m.pending > 0 {
+		m.wakeAt = 0
+		s.cond.Wait()
+	}
+	m.waiting = false
+	over = m.pending == 0
+	return over, s.pace()
+}
+
+// newEvaluator is for one evaluation outside the partitions.
+func (f *Front) newEvaluator() *command.Evaluator {
+	return command.NewEvaluator(f.opts.Table, f.opts.Limits.Values)
+}
+
+// reach is how a session's evaluation reaches the partitions.
+type reach struct {
+	s   *session
+	dir *Directory
+}
+
+var _ spanning.Cluster = (*reach)(nil)
+
+// Owner implements spanning.Cluster.
+func (c *reach) Owner(slot base.Slot) (base.PartitionID, bool) {
+	if p := c.dir.BySlot(slot); p != nil {
+		return p.ID, true
+	}
+	return 0, false
+}
+
+// Rand implements spanning.Cluster.
+func (c *reach) Rand() uint64 { return rand.Uint64() }
+
+// gather waits for several answers.
+type gather struct {
+	left atomic.Int32
+	done chan struct{}
+}
+
+func (g *gather) came() {
+	if g.left.Add(-1) == 0 {
+		close(g.done)
+	}
+}
+
+// Complete implements partition.Sink.
+func (g *gather) Complete(*partition.Request) { g.came() }
+
+// CompleteTxn implements txn.Sink.
+func (g *gather) CompleteTxn(*txn.Transaction) { g.came() }
+
+func newGather(n int) *gather {
+	g := &gather{done: make(chan struct{})}
+	g.left.Store(int32(n))
+	return g
+}
+
+// wait is false when the front was closed first.
+func (c *reach) wait(g *gather) bool {
+	select {
+	case <-g.done:
+		return true
+	case <-c.s.f.closing:
+		return false
+	}
+}
+
+// Submit implements spanning.Cluster.
+func (c *reach) Submit(reqs []*partition.Request) bool {
+	g := newGather(len(reqs))
+	for _, r := range reqs {
+		r.Sink = g
+	}
+	c.s.f.router.Submit(reqs)
+	return c.wait(g)
+}
+
+// Transact implements spanning.Cluster.
+func (c *reach) Transact(t *txn.Transaction) bool {
+	g := newGather(1)
+	t.Sink = g
+	c.s.f.router.Transact(t)
+	return c.wait(g)
+}
+
+// Release implements spanning.Cluster.
+func (c *reach) Release(t *txn.Transaction) { c.s.f.router.Release(t) }

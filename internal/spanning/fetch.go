@@ -1,0 +1,271 @@
+package spanning
+
+import (
+	"bytes"
+	"errors"
+
+	"coterie/internal/base"
+	"coterie/internal/keys"
+	"coterie/internal/keyspace"
+	"coterie/internal/kv"
+	"coterie/internal/overlay"
+	"coterie/internal/partition"
+	"coterie/internal/storage/state"
+)
+
+// errWhole is for what a command must not do over several partitions.
+var errWhole = errors.New("a command about a whole database cannot be run together with keys of several partitions")
+
+// fetch asks the owners of queries, and keeps what they say. items are those of
+// the queries in their order.
+func (e *Evaluation) fetch(queries ...partition.Query) (items []partition.Item) {
+	type share struct {
+		id   base.PartitionID
+		held bool
+	}
+	var order []share
+	shares := map[share][]partition.Query{}
+	for _, q := range queries {
+		slot, ofSlot := keys.SlotOf(q.Key)
+		if !ofSlot {
+			e.fail(errWhole)
+		}
+		id, ok := e.owner(slot)
+		if !ok || e.err != nil {
+			return nil
+		}
+		s := share{id, e.locks[slot]}
+		if shares[s] == nil {
+			order = append(order, s)
+		}
+		shares[s] = append(shares[s], q)
+	}
+	reqs := make([]*partition.Request, len(order))
+	for i, s := range order {
+		id := partition.TxnID{}
+		if s.held {
+			id = e.held.ID
+		}
+		reqs[i] = e.request(s.id, partition.FetchArgs(id, shares[s]...))
+	}
+	e.asked += len(reqs)
+	if e.submit(reqs); e.err != nil {
+		return nil
+	}
+	for i, s := range order {
+		items = append(items, e.note(s.id, s.held, shares[s], reqs[i])...)
+	}
+	if e.fetched > e.job.MaxBytes {
+		e.fail(tooLarge("reads", e.job.MaxBytes))
+	}
+	return items
+}
+
+// note takes in one answer.
+func (e *Evaluation) note(id base.PartitionID, held bool, queries []partition.Query, req *partition.Request) []partition.Item {
+	reply := req.Reply
+	switch {
+	case len(reply) == 0 || req.Status != partition.Done || reply[0] == '-':
+		e.fail(refusal(reply))
+		return nil
+	case reply[0] != partition.TxnFetched: // its locks are gone
+		e.fail(errConflict)
+		return nil
+	}
+	f, err := partition.DecodeFetched(reply[1:])
+	if err != nil {
+		e.fail(err)
+		return nil
+	}
+	p := e.part(id)
+	if !held && len(queries) > 0 {
+		if p.term != 0 && p.term != f.Term {
+			e.fail(errConflict)
+			return nil
+		}
+		p.term = f.Term
+		for _, q := range queries {
+			slot, _ := keys.SlotOf(q.Key)
+			if _, known := p.reads[slot]; !known {
+				p.reads[slot] = f.Round
+			}
+		}
+	}
+	e.fetched += len(reply)
+	e.stamp = max(e.stamp, f.Stamp)
+	p.nextID = max(p.nextID, f.NextID)
+	e.gens[id] = keyspace.ParseGenerations(f.Generations)
+	for _, item := range f.Items {
+		if !item.More {
+			e.found[string(item.Key)] = item
+		}
+	}
+	return f.Items
+}
+
+// recordQueries are for a user's key: its record, and its slot's counter.
+func recordQueries(slot base.Slot, gen uint32, key []byte) []partition.Query {
+	return []partition.Query{{Key: keys.RecordKey(nil, slot, gen, key)}, {Key: keys.CounterKey(nil, slot, gen)}}
+}
+
+// generations are what is known of a partition's, or those of one that was
+// never flushed: whoever goes by them finds out with the answer.
+func (e *Evaluation) generations(id base.PartitionID) keyspace.Generations {
+	if g, known := e.gens[id]; known {
+		return g
+	}
+	return keyspace.ParseGenerations(nil)
+}
+
+// prefetch fetches the records of the keys that the job names, all at once.
+func (e *Evaluation) prefetch() {
+	if len(e.job.Keys) == 0 { // for its time
+		if id, ok := e.cluster.Owner(0); ok {
+			req := e.request(id, partition.FetchArgs(partition.TxnID{}))
+			if e.submit([]*partition.Request{req}); e.err == nil {
+				e.note(id, false, nil, req)
+			}
+		}
+		return
+	}
+	var missing []partition.Query
+	for range 2 { // again if the generations turned out to be others
+		missing = missing[:0]
+		for _, key := range e.job.Keys {
+			missing = append(missing, e.missing(int(key[0]), base.KeySlot(key[1:]), key[1:])...)
+		}
+		if len(missing) == 0 || e.err != nil {
+			return
+		}
+		e.fetch(missing...)
+	}
+}
+
+// missing are the queries for a key that were not answered yet.
+func (e *Evaluation) missing(db int, slot base.Slot, key []byte) (missing []partition.Query) {
+	id, ok := e.owner(slot)
+	if !ok {
+		return nil
+	}
+	for _, q := range recordQueries(slot, e.generations(id)[db], key) {
+		if _, known := e.found[string(q.Key)]; !known {
+			missing = append(missing, q)
+		}
+	}
+	return missing
+}
+
+// Locate implements keyspace.Places.
+func (e *Evaluation) Locate(db int, slot base.Slot, key []byte) keyspace.Generations {
+	for range 2 {
+		missing := e.missing(db, slot, key)
+		if len(missing) == 0 || e.err != nil {
+			break
+		}
+		e.fetch(missing...)
+	}
+	id, _ := e.owner(slot)
+	return e.generations(id)
+}
+
+// remote is the state of all partitions, as an overlay's base.
+type remote struct{ e *Evaluation }
+
+var _ overlay.Base = remote{}
+
+// Get implements state.Reader.
+func (r remote) Get(key, dst []byte) ([]byte, bool, error) {
+	item, known := r.e.found[string(key)]
+	if !known {
+		items := r.e.fetch(partition.Query{Key: bytes.Clone(key)})
+		if r.e.err != nil || len(items) != 1 {
+			return nil, false, r.e.err
+		}
+		item = items[0]
+	}
+	return append(dst, item.Value...), item.Exists, r.e.err
+}
+
+// Iter implements state.Reader.
+func (r remote) Iter(lower, upper []byte) (state.Iterator, error) {
+	first, ok := keys.SlotOf(lower)
+	last, ok2 := keys.SlotOf(upper)
+	if !ok || !ok2 || first != last {
+		r.e.fail(errWhole)
+		return nil, r.e.err
+	}
+	return &iterator{e: r.e, next: bytes.Clone(lower), upper: bytes.Clone(upper)}, r.e.err
+}
+
+// iterator walks a range of one slot, page by page.
+type iterator struct {
+	e           *Evaluation
+	next, upper []byte // what is not fetched yet; nil: nothing
+	page        []partition.Item
+	at          int // of the current one, plus one
+}
+
+// Next implements kv.Iterator.
+func (it *iterator) Next() bool {
+	for it.at >= len(it.page) {
+		if it.next == nil || it.e.err != nil {
+			return false
+		}
+		it.page, it.at = it.e.fetch(partition.Query{Key: it.next, Upper: it.upper}), 0
+		it.next = nil
+		if n := len(it.page); n > 0 && it.page[n-1].More {
+			it.next, it.page = bytes.Clone(it.page[n-1].Key), it.page[:n-1]
+		}
+	}
+	it.at++
+	return true
+}
+
+// SeekGE implements kv.Iterator.
+func (it *iterator) SeekGE(key []byte) bool {
+	for it.at < len(it.page) && bytes.Compare(it.page[it.at].Key, key) < 0 {
+		it.at++
+	}
+	if it.at >= len(it.page) && it.next != nil && bytes.Compare(it.next, key) < 0 {
+		it.next = bytes.Clone(key)
+	}
+	return it.Next()
+}
+
+// Key implements kv.Iterator.
+func (it *iterator) Key() []byte { return it.page[it.at-1].Key }
+
+// Value implements kv.Iterator.
+func (it *iterator) Value() []byte { return it.page[it.at-1].Value }
+
+// Close implements kv.Iterator.
+func (it *iterator) Close() {}
+
+// Err implements state.Iterator.
+func (it *iterator) Err() error { return it.e.err }
+
+// view is what the commands see and write.
+type view struct {
+	*overlay.Overlay
+	e   *Evaluation
+	now base.Stamp
+}
+
+var _ kv.Txn = (*view)(nil)
+
+// Now implements kv.Txn: the latest of the partitions' times.
+func (v *view) Now() base.Stamp { return v.now }
+
+// NewObjectID implements kv.Txn. Of a slot that was read and has not changed
+// since, no collection has an id as high as the partition's next one was then.
+func (v *view) NewObjectID(slot base.Slot) uint64 {
+	p := v.e.part(v.e.met[slot])
+	p.nextID++
+	return p.nextID - 1
+}
+
+// Rand implements kv.Txn.
+func (v *view) Rand() uint64 { return v.e.cluster.Rand() }
+
+// Effects is the size of what was written so far.
+func (v *view) Effects() int { return v.BodyLen() }
