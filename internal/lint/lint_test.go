@@ -26,6 +26,7 @@ var floors = [][]string{
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
 	{"txn"},
+	{"spanning"},
 	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "redisfront"},
 	{"node", "sim"},
 }
@@ -45,7 +46,7 @@ var beside = map[string][]string{
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
 	"script/lua",
-	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "placement", "catalog",
+	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "spanning", "placement", "catalog",
 	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
 }
 

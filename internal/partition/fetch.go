@@ -138,9 +138,9 @@ func named(args [][]byte) (slots []base.Slot, group [][]byte, err error) {
 func (r *Replica) changed(w *Work, own *intent) bool {
 	r.versions.noteWrites(r.ov.Body(), r.ticks)
 	for _, x := range w.Reads {
-		switch _, locked := r.txns.held[x.Slot]; {
+		switch {
 		case own != nil && slices.Contains(own.slots, x.Slot):
-		case locked, w.Term != r.term, r.versions.last == nil, r.versions.all > x.Round, r.versions.last[x.Slot] > x.Round:
+		case r.txns.locked(x.Slot), w.Term != r.term, r.versions.last == nil, r.versions.all > x.Round, r.versions.last[x.Slot] > x.Round:
 			return true
 		}
 	}

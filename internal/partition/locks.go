@@ -51,6 +51,18 @@ type verdict struct {
 
 const txnRecordVersion = 1
 
+// wholePartition stands among an intent's slots for all of them.
+const wholePartition base.Slot = base.NumSlots
+
+// locked says whether a transaction holds a slot.
+func (t *transactions) locked(s base.Slot) bool {
+	if _, all := t.held[wholePartition]; all {
+		return true
+	}
+	_, one := t.held[s]
+	return one
+}
+
 func (i *intent) encode() []byte {
 	b := []byte{txnRecordVersion}
 	b = binary.AppendUvarint(b, uint64(i.stamp))
@@ -274,7 +286,7 @@ func (r *Replica) conflicts(req *Request) bool {
 	t := &r.txns
 	mine, whole := r.slotsOf(req)
 	for _, s := range mine {
-		if _, locked := t.held[s]; locked {
+		if t.locked(s) {
 			return true
 		}
 	}

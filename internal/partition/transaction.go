@@ -262,7 +262,7 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 	}
 	slots, whole := r.slotsOf(req)
 	if whole {
-		return append(reply, "N-ERR internal: a transaction about a whole partition\r\n"...)
+		slots = append(slots, wholePartition)
 	}
 	vote := len(reply)
 	reply = append(reply, TxnPrepared)

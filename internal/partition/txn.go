@@ -52,8 +52,7 @@ func (t *Txn) Effects() int { return t.r.ov.BodyLen() }
 
 // Locked says whether a transaction over several partitions holds a slot.
 func (t *Txn) Locked(slot base.Slot) bool {
-	_, locked := t.r.txns.held[slot]
-	return locked
+	return t.r.txns.locked(slot)
 }
 
 // Waiters are those who wait for keys of the partition.

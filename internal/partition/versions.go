@@ -65,7 +65,7 @@ func (r *Replica) validate(req *Request) byte {
 		return TxnChanged
 	}
 	for _, s := range slots {
-		if _, locked := r.txns.held[s]; locked || r.versions.last[s] > round {
+		if r.txns.locked(s) || r.versions.last[s] > round {
 			return TxnChanged
 		}
 	}

@@ -101,11 +101,18 @@ type share struct {
 	slot base.Slot
 	args [][]byte // the command with these keys alone
 	keys []int    // which of the command's keys these are, in order
+	// merge makes one reply of the shares' if it is not the command's Fan that
+	// says how; of the first share.
+	merge func(*resp.Writer, *fan)
 }
 
 // shares gives each partition the keys it owns, with what belongs to them. A
-// command that works in one partition is that one's as it is.
+// command that works in one partition is that one's as it is; one about a whole
+// database is every partition's.
 func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
+	if e.spec.Fan >= command.FanAllSum {
+		return s.wholeShares(e, args)
+	}
 	byID := make(map[base.PartitionID]int)
 	at := e.spec.AppendKeys(nil, args)
 	for n, i := range at {
@@ -132,7 +139,7 @@ func (s *session) shares(e *entry, args [][]byte) (list []share, why string) {
 	case len(list) == 1:
 		list[0].args = args
 		return list, ""
-	case mergeKeyed(e.spec.Fan) == nil:
+	case len(list) == 0, mergeOf(e.spec.Fan) == nil:
 		return nil, errCrossPartition
 	}
 	// What can be divided has its keys in one range.
@@ -215,32 +222,49 @@ func (s *session) everywhere(o *op, args [][]byte, merge func(*resp.Writer, *fan
 
 // routeWhole brings a command about a whole database to its partitions.
 func (s *session) routeWhole(o *op) {
-	switch o.cmd.spec.Fan {
-	case command.FanAllSum:
-		s.everywhere(o, o.args, mergeSum)
-	case command.FanAllOK:
-		s.everywhere(o, o.args, mergeOK)
-	case command.FanAllConcat:
-		s.everywhere(o, o.args, mergeConcat)
-	case command.FanAny:
-		s.everywhere(o, o.args, mergeAny)
-	case command.FanScan:
-		s.scan(o)
-	default:
-		s.refuse(o.cmd, "ERR internal: no way to divide '"+o.cmd.full+"'")
-	}
-}
-
-// scan sends SCAN to the partition that its cursor lies in. When that one is
-// finished, the reply's cursor is the beginning of the next.
-func (s *session) scan(o *op) {
-	at, err := strconv.ParseUint(string(o.args[1]), 10, 64)
-	if err != nil {
-		s.refuse(o.cmd, "ERR invalid cursor")
-		return
-	}
 	if s.blind(o) {
 		return
+	}
+	shares, why := s.wholeShares(o.cmd, o.args)
+	if why != "" {
+		s.refuse(o.cmd, why)
+		return
+	}
+	f := &fan{parts: make([]part, len(shares)), merge: mergeOf(o.cmd.spec.Fan)}
+	for i, sh := range shares {
+		s.whole(&f.parts[i], f, o.cmd, sh.p.ID, sh.args)
+		if sh.merge != nil {
+			f.merge = sh.merge
+		}
+	}
+	if len(shares) == 0 && o.cmd.spec.Fan == command.FanScan {
+		f.merge = mergeNothing
+	}
+	s.launch(o, f)
+}
+
+// wholeShares is what a command about a whole database asks of which
+// partition.
+func (s *session) wholeShares(e *entry, args [][]byte) (list []share, why string) {
+	if e.spec.Fan == command.FanScan {
+		return s.scanShare(args)
+	}
+	if args, why = s.wholeArgs(e, args); why != "" {
+		return nil, why
+	}
+	scope := s.scope()
+	for i := range scope {
+		list = append(list, share{p: &scope[i], slot: base.Slot(scope[i].Span.Lo), args: args})
+	}
+	return list, ""
+}
+
+// scanShare is that of SCAN: the partition that its cursor lies in. When that
+// one is finished, the reply's cursor is the beginning of the next.
+func (s *session) scanShare(args [][]byte) ([]share, string) {
+	at, err := strconv.ParseUint(string(args[1]), 10, 64)
+	if err != nil {
+		return nil, "ERR invalid cursor"
 	}
 	slot, ok := keys.Cursor(at).Slot()
 	scope := s.scope()
@@ -252,22 +276,21 @@ func (s *session) scan(o *op) {
 		if i+1 < len(scope) {
 			next = uint64(keys.CursorAtSlot(base.Slot(scope[i+1].Span.Lo)))
 		}
-		args := o.args
 		if scope[i].Span.Lo > uint16(slot) {
 			at = uint64(keys.CursorAtSlot(base.Slot(scope[i].Span.Lo)))
-			args = append([][]byte{o.args[0], strconv.AppendUint(nil, at, 10)}, o.args[2:]...)
+			args = append([][]byte{args[0], strconv.AppendUint(nil, at, 10)}, args[2:]...)
 		}
-		f := &fan{parts: make([]part, 1)}
-		f.merge = func(w *resp.Writer, f *fan) { mergeScan(w, f.parts[0].reply, next) }
-		s.whole(&f.parts[0], f, o.cmd, scope[i].ID, args)
-		s.launch(o, f)
-		return
+		merge := func(w *resp.Writer, f *fan) { mergeScan(w, f.parts[0].reply, next) }
+		return []share{{p: &scope[i], slot: base.Slot(scope[i].Span.Lo), args: args, merge: merge}}, ""
 	}
-	s.launch(o, &fan{merge: func(w *resp.Writer, _ *fan) {
-		w.Array(2)
-		w.BulkString("0")
-		w.Array(0)
-	}})
+	return nil, ""
+}
+
+// mergeNothing is SCAN's reply behind the last partition.
+func mergeNothing(w *resp.Writer, _ *fan) {
+	w.Array(2)
+	w.BulkString("0")
+	w.Array(0)
 }
 
 // mergeScan copies a SCAN reply; a final cursor is replaced by next.
@@ -282,16 +305,20 @@ func mergeScan(w *resp.Writer, reply []byte, next uint64) {
 	w.Raw(reply[len(final):])
 }
 
-// mergeKeyed is how the replies to a command over keys become one; nil if the
-// command cannot be divided.
-func mergeKeyed(f command.Fan) func(*resp.Writer, *fan) {
+// mergeOf is how the replies to a divided command become one; nil if it cannot
+// be divided.
+func mergeOf(f command.Fan) func(*resp.Writer, *fan) {
 	switch f {
-	case command.FanSum:
+	case command.FanSum, command.FanAllSum:
 		return mergeSum
 	case command.FanGather:
 		return mergeGather
-	case command.FanOK:
+	case command.FanOK, command.FanAllOK:
 		return mergeOK
+	case command.FanAllConcat:
+		return mergeConcat
+	case command.FanAny:
+		return mergeAny
 	default:
 		return nil
 	}

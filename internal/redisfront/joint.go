@@ -103,7 +103,7 @@ func (x *spread) writeOne(w *resp.Writer) {
 // write takes the command's replies off those of its members, and makes one
 // of them.
 func (c *spreadCommand) write(w *resp.Writer) {
-	f := fan{parts: make([]part, len(c.by)), proto: w.Proto, merge: mergeKeyed(c.e.spec.Fan)}
+	f := fan{parts: make([]part, len(c.by)), proto: w.Proto, merge: mergeOf(c.e.spec.Fan)}
 	for i, m := range c.by {
 		n, err := resp.SkipReply(m.reply)
 		if err != nil || n == 0 {
@@ -113,7 +113,9 @@ func (c *spreadCommand) write(w *resp.Writer) {
 		f.parts[i].reply, m.reply = m.reply[:n], m.reply[n:]
 		f.parts[i].keys = c.parts[i].keys
 	}
-	if len(f.parts) == 1 {
+	if len(c.parts) > 0 && c.parts[0].merge != nil {
+		f.merge = c.parts[0].merge
+	} else if len(f.parts) == 1 {
 		w.Raw(f.parts[0].reply)
 		return
 	}

@@ -73,8 +73,12 @@ func (s *session) notQueued(o *op, e *entry) string {
 		return "ERR the transaction is too large"
 	case e.local != nil, e.full == "unwatch":
 		return ""
-	case e.route != nil, len(e.spec.AppendKeys(nil, o.args)) == 0:
-		return "ERR '" + e.full + "' asks every partition and cannot be part of a transaction"
+	case e.spec.Fan >= command.FanAllSum:
+		return flushSyntax(e, o.args)
+	case e.route != nil, !e.spec.HasKeys():
+		return "ERR '" + e.full + "' cannot be part of a transaction"
+	case len(e.spec.AppendKeys(nil, o.args)) == 0: // it says what is wrong when it is run
+		return ""
 	}
 	shares, why := s.shares(e, o.args)
 	t := s.multi

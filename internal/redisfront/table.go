@@ -89,9 +89,6 @@ func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {
 	h := handlers[spec.Full]
 	e := &entry{spec: spec, full: spec.Full, local: h.local, route: h.route, words: 1,
 		fast: spec.Flags&command.Fast != 0, stats: &cmdStats{name: spec.Full}}
-	if r := internalRoutes[spec.Full]; r != nil {
-		e.route = r
-	}
 	return e
 }
 

@@ -9,23 +9,18 @@ import (
 	"coterie/internal/resp"
 )
 
-// internalRoutes are evaluated commands that reach partitions in a way of
-// their own.
-var internalRoutes = map[string]func(*session, *op){
-	"flushdb":  routeFlush,
-	"flushall": routeFlush,
-}
-
 // generationWait bounds how long a flush waits for its generation.
 const generationWait = 10 * time.Second
 
-// routeFlush brings FLUSHDB and FLUSHALL to every partition in scope, with a
-// namespace generation that is new in all of them.
-func routeFlush(s *session, o *op) {
-	switch {
-	case len(o.args) > 2, len(o.args) == 2 && !is(o.args[1], "sync") && !is(o.args[1], "async"):
-		s.refuse(o.cmd, errSyntax)
-		return
+// wholeArgs are the arguments of a command about a whole database as its
+// partitions get them: FLUSHDB and FLUSHALL with a namespace generation that is
+// new in all of them.
+func (s *session) wholeArgs(e *entry, args [][]byte) ([][]byte, string) {
+	if !flushes(e) {
+		return args, ""
+	}
+	if why := flushSyntax(e, args); why != "" {
+		return nil, why
 	}
 	// What came before must not wait for the generation.
 	s.submit()
@@ -33,12 +28,20 @@ func routeFlush(s *session, o *op) {
 	generation, err := s.f.router.NextGeneration(ctx)
 	cancel()
 	if err != nil {
-		s.refuse(o.cmd, "CLUSTERDOWN The command was not run: no namespace generation could be had: "+err.Error())
-		return
+		return nil, "CLUSTERDOWN The command was not run: no namespace generation could be had: " + err.Error()
 	}
 	s.dir = nil
-	args := [][]byte{[]byte(o.cmd.spec.Name), strconv.AppendUint(nil, uint64(generation), 10)}
-	s.everywhere(o, args, mergeOK)
+	return [][]byte{[]byte(e.spec.Name), strconv.AppendUint(nil, uint64(generation), 10)}, ""
+}
+
+func flushes(e *entry) bool { return e.spec.Name == "flushdb" || e.spec.Name == "flushall" }
+
+// flushSyntax says what is wrong with a flush's arguments, or "".
+func flushSyntax(e *entry, args [][]byte) string {
+	if flushes(e) && (len(args) > 2 || len(args) == 2 && !is(args[1], "sync") && !is(args[1], "async")) {
+		return errSyntax
+	}
+	return ""
 }
 
 // routeInfo answers INFO; the number of keys is the partitions' to tell.
