@@ -50,6 +50,9 @@ func (t *Tree) cut(c child, height uint8, i, j uint64) (_ child, alive bool) {
 	if height == 0 {
 		return t.cutLeaf(c, i, j), true
 	}
+	if c, ok := t.cutOne(c, height, i, j); ok {
+		return c, true
+	}
 	old, list := t.children(c, height)
 	if old == nil {
 		return c, true
@@ -76,6 +79,44 @@ func (t *Tree) cut(c child, height uint8, i, j uint64) (_ child, alive bool) {
 	t.set(c.id, old, appendBranch(make([]byte, 0, maxBranch), old[0], kept))
 	c.count -= j - i
 	return c, true
+}
+
+// cutOne is cut for positions that are part of one child; ok is false, and
+// nothing is done, if they are not.
+func (t *Tree) cutOne(c child, height uint8, i, j uint64) (_ child, ok bool) {
+	b := t.node(c.id, height)
+	if b == nil {
+		return c, true
+	}
+	it := branch(b, c.count)
+	for it.next() && i >= it.count {
+		i, j = i-it.count, j-it.count
+	}
+	if it.bad || it.id == 0 {
+		panic(malformed(c.id))
+	}
+	if j > it.count || j-i == it.count {
+		return c, false
+	}
+	n, _ := t.cut(it.child, height-1, i, j)
+	c.count -= j - i
+	if len(t.node(n.id, height-1)) >= sizeLimit(height-1)/4 {
+		t.set(c.id, b, it.recount(n.count))
+		return c, true
+	}
+	if list, k := t.around(c.id, &it, height); k >= 0 {
+		list[k] = n
+		t.set(c.id, b, appendBranch(make([]byte, 0, maxBranch), b[0], t.settle(list, k, height-1)))
+	}
+	return c, true
+}
+
+// sizeLimit is the size of the largest node of a height, in bytes.
+func sizeLimit(height uint8) int {
+	if height == 0 {
+		return maxLeaf
+	}
+	return maxBranch
 }
 
 func (t *Tree) cutLeaf(c child, i, j uint64) child {
@@ -216,10 +257,7 @@ func (t *Tree) dropAll(c child, height uint8) {
 // settle joins the node at k with a neighbour if little is left of it and
 // both fit well into one.
 func (t *Tree) settle(list []child, k int, height uint8) []child {
-	limit := maxLeaf
-	if height > 0 {
-		limit = maxBranch
-	}
+	limit := sizeLimit(height)
 	own := len(t.node(list[k].id, height))
 	if own >= limit/4 {
 		return list

@@ -65,16 +65,16 @@ func (t *Tree) insert(e *entry) {
 			kind = plainBit
 		}
 		e.added = true
-		t.root = Root{Node: t.add(e.append([]byte{kind})), Count: 1}
+		t.root = Root{Node: t.add(e.alone(kind)), Count: 1}
 		return
 	}
-	list := t.insertBelow(t.top(), t.root.Height, e)
-	if len(list) > 1 {
+	first, more := t.insertBelow(t.top(), t.root.Height, e)
+	if len(more) > 0 {
 		kind := branchBit
 		if e.plain {
 			kind |= plainBit
 		}
-		t.root.Node = t.add(appendBranch(nil, kind, list))
+		t.root.Node = t.add(appendBranch(nil, kind, slices.Insert(more, 0, first)))
 		t.root.Height++
 	}
 	if e.added {
@@ -84,82 +84,118 @@ func (t *Tree) insert(e *entry) {
 
 // insertBelow inserts into a subtree, and returns the nodes that take its
 // place: itself, and those that were split off.
-func (t *Tree) insertBelow(c child, height uint8, e *entry) []child {
+func (t *Tree) insertBelow(c child, height uint8, e *entry) (first child, more []child) {
 	if height == 0 {
 		return t.insertLeaf(c, e)
 	}
-	old, list := t.children(c, height)
-	if old == nil {
-		return []child{c}
+	b := t.node(c.id, height)
+	if b == nil {
+		return c, nil
 	}
-	i := e.choose(list)
-	if height == 1 {
-		i = t.preferNext(list, i, e)
+	pos := e.pos
+	it := e.choose(b, c)
+	if height == 1 && it.at < len(b) && !e.replace && len(t.node(it.id, 0))+e.size() > maxLeaf {
+		e.pos = pos
+		return t.insertBetween(c, b, e)
 	}
-	below := t.insertBelow(list[i], height-1, e)
+	first, more = t.insertBelow(it.child, height-1, e)
 	if e.added {
 		c.count++
 	}
-	e.front, e.back = e.front && i == 0, e.back && i == len(list)-1
-	list[i] = below[0]
-	if len(below) > 1 {
-		list = slices.Insert(list, i+1, below[1:]...)
+	e.front, e.back = e.front && it.first(), e.back && it.at == len(b)
+	if len(more) == 0 {
+		if fresh := it.recount(first.count); len(fresh) <= maxBranch {
+			t.set(c.id, b, fresh)
+			return c, nil
+		}
 	}
+	list, i := t.around(c.id, &it, height)
+	if i < 0 {
+		return c, nil
+	}
+	list[i] = first
+	return t.setBranch(c, b, slices.Insert(list, i+1, more...), e)
+}
+
+// setBranch stores a branch's new children, in more than one if they are too many.
+func (t *Tree) setBranch(c child, old []byte, list []child, e *entry) (first child, more []child) {
 	b := appendBranch(make([]byte, 0, maxBranch+64), old[0], list)
 	if len(b) <= maxBranch || len(list) <= minBranch {
 		t.set(c.id, old, b)
-		return []child{c}
+		return c, nil
 	}
 	return t.splitBranch(c, old, list, e)
 }
 
-// choose says which child of a branch an entry belongs to. An insertion
-// between two children of a plain tree goes to the end of the first.
-func (e *entry) choose(list []child) (i int) {
-	if !e.plain {
-		for i = len(list) - 1; i > 0 && bytes.Compare(list[i].sep, e.key) > 0; {
-			i--
-		}
-		return i
+// insertBetween inserts into a full leaf that is not its parent's last; c is
+// the parent. What belongs to the end of that leaf goes to the beginning of the
+// next one, if that has room: else a sequence of such insertions would leave
+// leaves of one entry each.
+func (t *Tree) insertBetween(c child, b []byte, e *entry) (first child, more []child) {
+	it := e.choose(b, c)
+	list, i := t.around(c.id, &it, 1)
+	if i < 0 {
+		return c, nil
 	}
-	for ; i < len(list)-1; i++ {
-		if n := list[i].count; e.pos < n || e.pos == n && !e.replace {
-			break
-		}
-		e.pos -= list[i].count
+	if t.goesNext(list, i, e) {
+		i++
 	}
-	return i
+	front, back := i == 0, i == len(list)-1
+	first, more = t.insertLeaf(list[i], e)
+	if e.added {
+		c.count++
+	}
+	e.front, e.back = e.front && front, e.back && back
+	list[i] = first
+	return t.setBranch(c, b, slices.Insert(list, i+1, more...), e)
 }
 
-// preferNext turns an insertion at the end of a full leaf to the beginning of
-// the next one, if that has room: else a sequence of such would leave leaves
-// of one entry each.
-func (t *Tree) preferNext(list []child, i int, e *entry) int {
-	if e.replace || i == len(list)-1 || e.plain && e.pos < list[i].count {
-		return i
+// choose finds the child of a branch that an entry belongs to. An insertion
+// between two children of a plain tree goes to the end of the first.
+func (e *entry) choose(b []byte, c child) (it branchIter) {
+	next := branch(b, c.count)
+	for next.next() {
+		if !e.plain && !next.first() && bytes.Compare(next.sep, e.key) > 0 {
+			break
+		}
+		it = next
+		if e.plain {
+			if n := it.count; e.pos < n || e.pos == n && !e.replace {
+				break
+			}
+			e.pos -= it.count
+		}
 	}
-	own := t.node(list[i].id, 0)
-	if len(own)+e.size() <= maxLeaf || len(t.node(list[i+1].id, 0))+e.size() > maxLeaf {
-		return i
+	if next.bad || it.id == 0 {
+		panic(malformed(c.id))
+	}
+	return it
+}
+
+// goesNext says whether an insertion into the full leaf at i is to go to the
+// beginning of the next leaf, and makes it so.
+func (t *Tree) goesNext(list []child, i int, e *entry) bool {
+	if e.plain && e.pos < list[i].count || len(t.node(list[i+1].id, 0))+e.size() > maxLeaf {
+		return false
 	}
 	if e.plain {
 		e.pos = 0
-		return i + 1
+		return true
 	}
-	it := leaf(own)
+	it := leaf(t.node(list[i].id, 0))
 	for it.next() {
 		if bytes.Compare(it.key, e.key) >= 0 {
-			return i
+			return false
 		}
 	}
 	list[i+1].sep = separator(it.key, e.key)
-	return i + 1
+	return true
 }
 
-func (t *Tree) insertLeaf(c child, e *entry) []child {
+func (t *Tree) insertLeaf(c child, e *entry) (first child, more []child) {
 	b := t.node(c.id, 0)
 	if b == nil {
-		return []child{c}
+		return c, nil
 	}
 	if (b[0]&plainBit != 0) != e.plain {
 		panic("tree: a tree is keyed or plain, not both")
@@ -176,17 +212,18 @@ func (t *Tree) insertLeaf(c child, e *entry) []child {
 	switch {
 	case len(fresh) <= maxLeaf || c.count == 1:
 		t.set(c.id, b, fresh)
-		return []child{c}
+		return c, nil
 	case e.added && behind == len(fresh): // the leaf stays as it is
 		e.back = true
 		c.count--
-		return []child{c, {sep: t.between(b, e.key), id: t.add(e.alone(b[0])), count: 1}}
+		return c, []child{{sep: between(b, e.key), id: t.add(e.alone(b[0])), count: 1}}
 	case e.added && at == 1:
 		e.front = true
 		c.count--
-		first := leaf(b)
-		first.next()
-		return []child{{sep: c.sep, id: t.add(e.alone(b[0])), count: 1}, {sep: separator(e.key, first.key), id: c.id, count: c.count}}
+		head := leaf(b)
+		head.next()
+		first = child{sep: c.sep, id: t.add(e.alone(b[0])), count: 1}
+		return first, []child{{sep: separator(e.key, head.key), id: c.id, count: c.count}}
 	}
 	return t.splitLeaf(c, b, fresh)
 }
@@ -219,7 +256,7 @@ func (e *entry) place(b []byte, id uint64) (at, end int) {
 }
 
 // between separates a leaf's last key from a greater one.
-func (t *Tree) between(b, key []byte) []byte {
+func between(b, key []byte) []byte {
 	it := leaf(b)
 	for it.next() {
 	}
@@ -247,21 +284,21 @@ func entries(b []byte, id uint64) (all []piece) {
 }
 
 // splitLeaf stores what has become too large for a leaf in several.
-func (t *Tree) splitLeaf(c child, old, b []byte) []child {
-	var list []child
+func (t *Tree) splitLeaf(c child, old, b []byte) (first child, more []child) {
 	var last []byte
 	for i, p := range halve(entries(b, c.id), nil) {
 		n := child{sep: c.sep, id: c.id, count: p.count}
 		part := append(append(make([]byte, 0, 1+p.to-p.from), b[0]), b[p.from:p.to]...)
 		if i == 0 {
 			t.set(c.id, old, part)
+			first = n
 		} else {
 			n.id, n.sep = t.add(part), separator(last, p.first)
+			more = append(more, n)
 		}
 		last = p.last
-		list = append(list, n)
 	}
-	return list
+	return first, more
 }
 
 // halve joins entries to pieces that fit into a leaf, about equal in size; an
@@ -285,7 +322,7 @@ func halve(all, dst []piece) []piece {
 
 // splitBranch stores the children of a branch that has become too large in
 // several. One that grew at an end stays full.
-func (t *Tree) splitBranch(c child, old []byte, list []child, e *entry) []child {
+func (t *Tree) splitBranch(c child, old []byte, list []child, e *entry) (first child, more []child) {
 	parts := halveBranch(list, nil)
 	kept := 0 // the part that keeps the branch's id
 	if n := len(list) - 1; e.back && branchSize(list[:n]) <= maxBranch {
@@ -310,7 +347,7 @@ func (t *Tree) splitBranch(c child, old []byte, list []child, e *entry) []child 
 		}
 		nodes[i] = n
 	}
-	return nodes
+	return nodes[0], nodes[1:]
 }
 
 // branchSize is at least the size of a branch of these children.

@@ -90,15 +90,32 @@ func (it *leafIter) next() bool {
 
 // branchIter walks the children of a branch.
 type branchIter struct {
-	b    []byte
-	at   int
-	left uint64 // entries of the children still to come
 	child
-	bad bool
+	b       []byte
+	idAt    int // where the child's id begins
+	countAt int // where its count begins; the last child has none
+	at      int // where the next child begins
+	total   uint64
+	left    uint64 // entries of the children still to come
+	bad     bool
 }
 
 // branch walks the children of a branch with so many entries below it.
-func branch(b []byte, count uint64) branchIter { return branchIter{b: b, at: 1, left: count} }
+func branch(b []byte, count uint64) branchIter {
+	return branchIter{b: b, at: 1, total: count, left: count}
+}
+
+// first says whether the child is the first one.
+func (it *branchIter) first() bool { return it.idAt == 1 }
+
+// recount is the branch with another count for the child.
+func (it *branchIter) recount(n uint64) []byte {
+	if n == it.count || it.at == len(it.b) {
+		return it.b
+	}
+	fresh := append(make([]byte, 0, len(it.b)+1), it.b[:it.countAt]...)
+	return append(binary.AppendUvarint(fresh, n), it.b[it.at:]...)
+}
 
 func (it *branchIter) next() bool {
 	if it.at >= len(it.b) || it.bad {
@@ -108,9 +125,11 @@ func (it *branchIter) next() bool {
 	if at > 1 && it.b[0]&plainBit == 0 {
 		it.sep, at, ok = item(it.b, at)
 	}
+	it.idAt = at
 	if ok {
 		it.id, at, ok = number(it.b, at)
 	}
+	it.countAt = at
 	switch {
 	case !ok:
 	case at == len(it.b):
@@ -119,7 +138,7 @@ func (it *branchIter) next() bool {
 		it.count, at, ok = number(it.b, at)
 		ok = ok && at < len(it.b)
 	}
-	if !ok || it.count == 0 || it.count > it.left {
+	if !ok || it.id == 0 || it.count == 0 || it.count > it.left {
 		it.bad = true
 		return false
 	}

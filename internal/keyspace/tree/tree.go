@@ -48,16 +48,15 @@ func ParseRoot(b []byte) (r Root, ok bool) {
 type Tree struct {
 	store Store
 	root  Root
-	dirty map[uint64]page
+	pages pages
+	// last is the node last read, which is often asked for twice.
+	last struct {
+		id uint64
+		b  []byte
+	}
 	// failed: a node could not be read. From then on all are unreadable, so
 	// that nobody meets half of a change.
 	failed bool
-}
-
-// page is a changed node that is not written yet; no bytes: it is deleted.
-type page struct {
-	b      []byte
-	stored bool // there is such a node in the store
 }
 
 // Open returns the tree that r names.
@@ -66,23 +65,14 @@ func Open(s Store, r Root) *Tree { return &Tree{store: s, root: r} }
 // Root writes all changes and returns what names the tree from now on. After
 // the last change of a command it must be called, whatever the change was.
 func (t *Tree) Root() Root {
-	if len(t.dirty) == 0 {
-		return t.root
-	}
-	ids := make([]uint64, 0, len(t.dirty))
-	for id := range t.dirty {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		switch p := t.dirty[id]; {
+	for _, p := range t.pages.take() {
+		switch {
 		case p.b != nil:
-			t.store.SetNode(id, p.b)
+			t.store.SetNode(p.id, p.b)
 		case p.stored:
-			t.store.DeleteNode(id)
+			t.store.DeleteNode(p.id)
 		}
 	}
-	clear(t.dirty)
 	return t.root
 }
 
@@ -96,16 +86,20 @@ func (t *Tree) node(id uint64, height uint8) []byte {
 	if t.failed {
 		return nil
 	}
-	b := t.dirty[id].b
-	if b == nil {
-		if b = t.store.Node(id); b == nil {
-			t.failed = true
-			return nil
-		}
+	if id == t.last.id {
+		return t.last.b
+	}
+	var b []byte
+	if p := t.pages.find(id); p != nil {
+		b = p.b
+	} else if b = t.store.Node(id); b == nil {
+		t.failed = true
+		return nil
 	}
 	if !isKind(b, height) {
 		panic(malformed(id))
 	}
+	t.last.id, t.last.b = id, b
 	return b
 }
 
@@ -115,26 +109,26 @@ func (t *Tree) set(id uint64, old, b []byte) {
 	if bytes.Equal(old, b) {
 		return
 	}
-	p, changed := t.dirty[id]
-	t.change(id, page{b: b, stored: p.stored || !changed})
+	t.change(id, b)
 }
 
 func (t *Tree) add(b []byte) (id uint64) {
 	id = t.store.NewNode()
-	t.change(id, page{b: b})
+	t.pages.add(page{id: id, b: b})
 	return id
 }
 
-func (t *Tree) drop(id uint64) {
-	p, changed := t.dirty[id]
-	t.change(id, page{stored: p.stored || !changed})
-}
+func (t *Tree) drop(id uint64) { t.change(id, nil) }
 
-func (t *Tree) change(id uint64, p page) {
-	if t.dirty == nil {
-		t.dirty = map[uint64]page{}
+func (t *Tree) change(id uint64, b []byte) {
+	if id == t.last.id {
+		t.last.id = 0
 	}
-	t.dirty[id] = p
+	if p := t.pages.find(id); p != nil {
+		p.b = b
+	} else {
+		t.pages.add(page{id: id, b: b, stored: true})
+	}
 }
 
 // children reads a branch; b is nil when it cannot be read.
@@ -143,7 +137,7 @@ func (t *Tree) children(c child, height uint8) (b []byte, list []child) {
 	if b == nil {
 		return nil, nil
 	}
-	list = make([]child, 0, 64)
+	list = make([]child, 0, 4+len(b)/5)
 	it := branch(b, c.count)
 	for it.next() {
 		list = append(list, it.child)
@@ -152,6 +146,13 @@ func (t *Tree) children(c child, height uint8) (b []byte, list []child) {
 		panic(malformed(c.id))
 	}
 	return b, list
+}
+
+// around returns all children of a branch, as they were when it was read, and
+// which of them `it` stands on; -1 when the branch cannot be read.
+func (t *Tree) around(id uint64, it *branchIter, height uint8) (list []child, i int) {
+	_, list = t.children(child{id: id, count: it.total}, height)
+	return list, slices.IndexFunc(list, func(n child) bool { return n.id == it.id })
 }
 
 // Get returns the value of a key.
