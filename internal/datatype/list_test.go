@@ -135,7 +135,7 @@ func (m *model) keepList(key string, list []string) {
 	}
 }
 
-func array(list []string) string {
+func bulks(list []string) string {
 	out := fmt.Sprintf("*%d\r\n", len(list))
 	for _, s := range list {
 		out += bulk(s)
@@ -157,7 +157,7 @@ func (m *model) runList(a []string) string {
 			}
 			if len(l) > 0 {
 				m.keepList(key, l[1:])
-				return array([]string{key, l[0]})
+				return bulks([]string{key, l[0]})
 			}
 		}
 		return nullArray
@@ -189,7 +189,7 @@ func (m *model) popFirst(keys []string, front bool, count string) string {
 		}
 		taken, rest := takeEnd(slices.Clone(l), front, n)
 		m.keepList(key, rest)
-		return "*2\r\n" + bulk(key) + array(taken)
+		return "*2\r\n" + bulk(key) + bulks(taken)
 	}
 	return nullArray
 }
@@ -257,7 +257,7 @@ func (m *model) runOneList(a, l []string) (string, []string) {
 			return bulk(taken[0]), l
 		}
 		taken, l := takeEnd(l, a[0] == "lpop", n(2))
-		return array(taken), l
+		return bulks(taken), l
 	case "llen", "lmove":
 		return integer(len(l)), l
 	case "lindex":
@@ -278,9 +278,9 @@ func (m *model) runOneList(a, l []string) (string, []string) {
 	case "lrange":
 		from, to := max(at(n(2)), 0), min(at(n(3)), len(l)-1)
 		if from > to {
-			return array(nil), l
+			return bulks(nil), l
 		}
-		return array(l[from : to+1]), l
+		return bulks(l[from : to+1]), l
 	case "ltrim":
 		from, to := max(at(n(2)), 0), min(at(n(3)), len(l)-1)
 		if from > to {
@@ -362,7 +362,7 @@ func lposModel(l []string, want string, rank, count, maxLen int) string {
 
 func (m *model) compareList(s *server, key string, want []string) {
 	s.t.Helper()
-	s.want(array(want), "lrange", key, "0", "-1")
+	s.want(bulks(want), "lrange", key, "0", "-1")
 	s.want(integer(len(want)), "llen", key)
 }
 
