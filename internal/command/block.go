@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"coterie/internal/command/number"
+	"coterie/internal/resp"
 )
 
 // TimeoutAt says where a blocking command's timeout is.
@@ -42,19 +43,19 @@ func (c *Ctx) Block() { c.BlockAs(nil) }
 // which name the same keys.
 func (c *Ctx) BlockAs(args [][]byte) {
 	if !c.MayBlock {
-		c.Spec.TimeUp(c)
+		c.Spec.TimeUp(c.Out)
 		return
 	}
 	c.blocked, c.blockedAs = true, args
 }
 
 // TimeUp writes the reply of a command whose time is up.
-func (s *Spec) TimeUp(c *Ctx) {
+func (s *Spec) TimeUp(w *resp.Writer) {
 	if s.TimedOut != nil {
-		s.TimedOut(c.Out)
+		s.TimedOut(w)
 		return
 	}
-	c.Out.NullArray()
+	w.NullArray()
 }
 
 // Timeout reads argument i as a timeout in seconds; when it is none, it replies

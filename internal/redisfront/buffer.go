@@ -90,6 +90,9 @@ func (s *session) retire(b *readBuf) {
 
 // unref ends an op's use of its buffer. The caller holds s.mu.
 func (s *session) unref(b *readBuf) {
+	if b == nil {
+		return
+	}
 	b.refs--
 	if b.refs == 0 && b.left {
 		s.retire(b)

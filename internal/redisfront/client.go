@@ -83,6 +83,9 @@ func (s *session) describe() string {
 	if s.mu.monitor {
 		flags += "O"
 	}
+	if s.mu.blocked != nil && s.mu.blocked.waiting {
+		flags += "b"
+	}
 	if s.mu.noEvict {
 		flags += "e"
 	}

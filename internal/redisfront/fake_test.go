@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,8 @@ type fakePartition struct {
 	txn     *keyspacetest.Txn
 	eval    *command.Evaluator
 	watches command.Watches
+	waits   []*fakeWait
+	asked   *fakeWait
 	queue   chan *partition.Request
 }
 
@@ -249,24 +252,106 @@ func (r *fakeRouter) run(q *partition.Request) {
 	p := r.parts[q.Partition]
 	p.mu.Lock()
 	_, queries, fetch := partition.DecodeFetch(q.Args)
+	var done []*partition.Request
+	var waits *partition.Request
 	switch {
 	case q.Flags&partition.Transaction != 0 && fetch:
 		f := partition.Fetched{Term: 1, Round: 1, Stamp: p.txn.Now(), NextID: p.txn.NewObjectID(0)}
 		f.Generations, _ = p.txn.Get(keys.GenerationsKey(p.id))
-		q.Reply = partition.AppendFetched(nil, &f, p.txn, queries)
+		q.Reply, done = partition.AppendFetched(nil, &f, p.txn, queries), []*partition.Request{q}
 	case q.Flags&partition.Transaction != 0: // nothing changes meanwhile
-		q.Reply = []byte{partition.TxnValid}
+		q.Reply, done = []byte{partition.TxnValid}, []*partition.Request{q}
 	default:
-		q.Reply, _ = p.eval.Evaluate(command.Call{
-			Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
-			Group: q.Flags&partition.Group != 0, Watches: &p.watches,
-		}, nil)
+		done, waits = p.evaluate(q)
 	}
 	p.mu.Unlock()
+	if waits != nil {
+		r.underWay.Add(-1)
+		waits.Sink.(partition.WaitSink).Waits(waits)
+	}
+	for _, x := range done {
+		if x != q {
+			r.underWay.Add(1)
+		}
+		r.complete(x)
+	}
+}
+
+func (r *fakeRouter) complete(q *partition.Request) {
 	q.Status = partition.Done
 	r.delivered.Add(1)
-	q.Sink.Complete(q)
 	r.underWay.Add(-1)
+	q.Sink.Complete(q)
+}
+
+// fakeWait is a request that waits, and what for.
+type fakeWait struct {
+	q    *partition.Request
+	keys []string
+	due  bool
+}
+
+// The partition is the waiters of its keys.
+var _ command.Waiters = (*fakePartition)(nil)
+
+func (p *fakePartition) Any() bool { return len(p.waits) > 0 }
+
+func (p *fakePartition) Touch(key []byte) {
+	for _, w := range p.waits {
+		w.due = w.due || slices.Contains(w.keys, string(key))
+	}
+}
+
+func (p *fakePartition) TouchAll() {
+	for _, w := range p.waits {
+		w.due = true
+	}
+}
+
+func (p *fakePartition) Wait(keys, args [][]byte, _ string, _ bool) {
+	p.asked = &fakeWait{}
+	for _, k := range keys {
+		p.asked.keys = append(p.asked.keys, string(k))
+	}
+}
+
+// evaluate runs a request, and who waited for what it wrote, in order.
+func (p *fakePartition) evaluate(q *partition.Request) (done []*partition.Request, waits *partition.Request) {
+	if q.Flags&partition.Cancel != 0 {
+		for i, w := range p.waits {
+			if w.q == q.Cancels {
+				p.waits = slices.Delete(p.waits, i, i+1)
+				w.q.Reply = q.Args[1]
+				return []*partition.Request{w.q, q}, nil
+			}
+		}
+		return []*partition.Request{q}, nil
+	}
+	run := func(q *partition.Request) bool {
+		p.asked = nil
+		q.Reply, _ = p.eval.Evaluate(command.Call{
+			Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
+			Group: q.Flags&partition.Group != 0, Watches: &p.watches, Waiters: p, Blocking: q.Flags&partition.Blocking != 0,
+		}, nil)
+		return p.asked == nil
+	}
+	if !run(q) {
+		p.asked.q = q
+		p.waits = append(p.waits, p.asked)
+		return nil, q
+	}
+	done = append(done, q)
+	for {
+		i := slices.IndexFunc(p.waits, func(w *fakeWait) bool { return w.due })
+		if i < 0 {
+			return done, nil
+		}
+		w := p.waits[i]
+		if w.due = false; run(w.q) {
+			p.waits = slices.DeleteFunc(p.waits, func(x *fakeWait) bool { return x == w })
+			done = append(done, w.q)
+		}
+	}
 }
 
 // big answers as many bytes as its second argument says.
@@ -275,10 +360,29 @@ func big(c *command.Ctx) {
 	c.Out.Bulk(make([]byte, n))
 }
 
+// take takes away the first of some strings that is there, or waits.
+func take(c *command.Ctx) {
+	if _, ok := c.Timeout(len(c.Args) - 1); !ok {
+		return
+	}
+	for _, key := range c.Args[1 : len(c.Args)-1] {
+		if r := c.Lookup(key); r.Exists() {
+			c.Out.Array(2)
+			c.Out.Bulk(key)
+			c.Out.Bulk(r.Body)
+			c.Remove(key, r)
+			return
+		}
+	}
+	c.Block()
+}
+
 // fakeTable is the real table, and a command with replies of any size.
 func fakeTable() *command.Table {
 	t, err := command.NewTable(Specs(), datatype.All(), []command.Spec{
 		{Name: "big", Arity: 3, Flags: command.ReadOnly, Keys: command.One, Run: big},
+		{Name: "take", Arity: -3, Flags: command.Write | command.Blocking, Keys: command.KeyRange{First: 1, Last: -2, Step: 1},
+			Timeout: command.TimeoutLast, Group: "string", Run: take},
 	})
 	if err != nil {
 		panic(err)

@@ -25,6 +25,7 @@ type Front struct {
 	runID   string
 
 	counters counters
+	blocked  blockedCount
 	slow     slowLog
 	settings settings
 	nextID   atomic.Uint64

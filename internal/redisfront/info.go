@@ -158,7 +158,7 @@ func (s *session) infoClients(b *infoText) {
 	b.line("maxclients", s.f.opts.Limits.Connections)
 	b.line("client_recent_max_input_buffer", 0)
 	b.line("client_recent_max_output_buffer", 0)
-	b.line("blocked_clients", 0)
+	b.line("blocked_clients", s.f.blocked.clients.Load())
 	b.line("tracking_clients", 0)
 	b.line("clients_in_timeout_table", 0)
 }

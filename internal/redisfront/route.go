@@ -91,6 +91,12 @@ func (s *session) redirection(slot base.Slot, p *Partition) string {
 
 // request puts an op into the batch, with its one request.
 func (s *session) request(o *op, p base.PartitionID, slot base.Slot) {
+	if o.cmd.spec.Flags&command.Blocking != 0 {
+		if timeout, ok := o.cmd.spec.Blocks(o.args); ok {
+			s.block(o, p, slot, timeout)
+			return
+		}
+	}
 	s.fill(&o.req, o, o.cmd)
 	o.req.Partition, o.req.Slot = p, slot
 	o.req.Args = o.args

@@ -57,6 +57,8 @@ type session struct {
 	watched   [][]byte // keys, as command.WatchedKey has them
 	joint     *joint   // a transaction over partitions that ends the batch
 	spanned   *spanned // a command to be evaluated here, likewise
+	blocked   *blocked // a command that may wait: none is taken behind it
+	unpinned  int      // ops of the batch that do not alias the buffer
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -92,6 +94,7 @@ type session struct {
 		closeAfter   bool      // the connection ends once everything is written
 		dead         bool      // the connection is over: nothing is written any more
 		closed       bool      // the descriptor was given back
+		blocked      *blocked  // the same as the reader's, until it is answered
 
 		name, libName, libVer string
 		noEvict, noTouch      bool
@@ -141,6 +144,9 @@ func (s *session) runRaw() {
 // empty, false when the session ends.
 func (s *session) readable() bool {
 	for {
+		if !s.resume() {
+			return false
+		}
 		room := s.room()
 		if room == nil {
 			return false
@@ -167,23 +173,31 @@ func (s *session) readable() bool {
 
 // runConn is runRaw for connections that are not a plain socket.
 func (s *session) runConn() {
-	for {
+	for s.resume() {
 		room := s.room()
 		if room == nil {
 			return
 		}
 		n, err := s.conn.Read(room)
-		if n > 0 && !s.took(n, len(room)) || err != nil {
+		if n > 0 && !s.took(n, len(room)) || err != nil && !s.woken(err) {
 			return
 		}
 	}
+}
+
+// woken says whether a read has ended because the session is to look up from
+// it.
+func (s *session) woken(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.mu.dead && errors.Is(err, os.ErrDeadlineExceeded) && s.conn.SetReadDeadline(time.Time{}) == nil
 }
 
 // room waits until the session may read, and returns where to; nil when it
 // has to end.
 func (s *session) room() []byte {
 	s.mu.Lock()
-	ok := s.pace()
+	ok := s.blocked != nil && !s.mu.dead || s.pace() // who is blocked takes no commands
 	idle := s.buf.refs == 0
 	if s.spare == nil {
 		s.spare, s.mu.returned = s.mu.returned, nil
@@ -222,7 +236,7 @@ const heldMax = 64 << 10
 // the session ends.
 func (s *session) process() bool {
 	s.dir = nil
-	for s.r < s.w && !s.ending {
+	for s.r < s.w && !s.ending && s.blocked == nil {
 		o := s.op
 		if o == nil {
 			o = s.newOp()
@@ -332,7 +346,8 @@ func (s *session) submit() {
 		}
 		m.tail = s.batchTail
 		m.pending += s.batch
-		s.buf.refs += s.batch
+		s.buf.refs += s.batch - s.unpinned
+		s.unpinned = 0
 		s.batchHead, s.batchTail, s.batch = nil, nil, 0
 	}
 	if len(m.out) > 0 && !m.dirty {
@@ -436,6 +451,7 @@ func (s *session) giveUp(progress uint64) {
 // close waits until the replies that are still to come are written, and gives
 // everything back.
 func (s *session) close() {
+	s.unblock()
 	m := &s.mu
 	m.Lock()
 	m.closeAfter, m.waiting = true, true

@@ -1,0 +1,201 @@
+package redisfront
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// blockingFront runs a test over a plain socket and over a connection of
+// another kind.
+func blockingFront(t *testing.T, test func(t *testing.T, r *fakeRouter, addr string)) {
+	t.Run("socket", func(t *testing.T) {
+		r := newFake(t, fakeLoop, 1)
+		addr, _ := serveFake(t, r, Limits{})
+		test(t, r, addr)
+	})
+	t.Run("other", func(t *testing.T) {
+		r := newFake(t, fakeLoop, 1)
+		serveFake(t, r, Limits{})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = r.front.Serve(hideTCP{l}, Standalone) }()
+		test(t, r, l.Addr().String())
+	})
+}
+
+func (r *fakeRouter) blocked(t *testing.T, n int) {
+	t.Helper()
+	waitFor(t, "clients are blocked", func() bool { return r.front.blocked.clients.Load() == int64(n) })
+}
+
+// What waits is served in order, and what its connection sent behind it comes
+// behind it.
+func TestBlocking(t *testing.T) {
+	blockingFront(t, func(t *testing.T, r *fakeRouter, addr string) {
+		a, b, c := dial(t, addr), dial(t, addr), dial(t, addr)
+		for range 2 * firstReads {
+			a.do("PING")
+		}
+		c.do("SET", "x", "before")
+		a.send("GET x\r\nTAKE k l 0\r\nGET x\r\nTAKE m 0\r\nPI")
+		a.expect("$6\r\nbefore\r\n")
+		r.blocked(t, 1)
+		b.send("TAKE k 0\r\n")
+		r.blocked(t, 2)
+		if got := c.do("INFO", "clients"); !strings.Contains(got, "blocked_clients:2\r\n") {
+			t.Error(got)
+		}
+		if got := c.do("CLIENT", "LIST"); strings.Count(got, "flags=b ") != 2 {
+			t.Error(got)
+		}
+		c.do("SET", "x", "after")
+		c.do("SET", "k", "1")
+		a.expect("*2\r\n$1\r\nk\r\n$1\r\n1\r\n$5\r\nafter\r\n")
+		r.blocked(t, 2)
+		a.send("NG\r\n")
+		c.do("SET", "k", "2")
+		b.expect("*2\r\n$1\r\nk\r\n$1\r\n2\r\n")
+		c.do("SET", "m", "3")
+		a.expect("*2\r\n$1\r\nm\r\n$1\r\n3\r\n+PONG\r\n")
+		r.blocked(t, 0)
+		if got := c.do("EXISTS", "k", "l", "m"); got != ":0\r\n" {
+			t.Error(got)
+		}
+		for _, s := range r.front.sessions() {
+			s.mu.Lock()
+			if s.buf != nil && s.buf.refs != 0 {
+				t.Errorf("a buffer is still held %d times", s.buf.refs)
+			}
+			s.mu.Unlock()
+		}
+		if n := r.front.blocked.bytes.Load(); n != 0 {
+			t.Errorf("%d bytes are still blocked", n)
+		}
+	})
+}
+
+func TestBlockingTimeouts(t *testing.T) {
+	blockingFront(t, func(t *testing.T, r *fakeRouter, addr string) {
+		a := dial(t, addr)
+		began := time.Now()
+		a.send("TAKE k 0.05\r\nPING\r\n")
+		a.expect("*-1\r\n+PONG\r\n")
+		if d := time.Since(began); d < 50*time.Millisecond {
+			t.Error("it took", d)
+		}
+		for _, x := range [][2]string{
+			{"x", "-ERR timeout is not a float or out of range\r\n"},
+			{"-1", "-ERR timeout is negative\r\n"},
+			{"1e300", "-ERR timeout is out of range\r\n"},
+		} {
+			if got := a.do("TAKE", "k", x[0]); got != x[1] {
+				t.Errorf("%s: %q", x[0], got)
+			}
+		}
+		a.do("MULTI")
+		a.do("TAKE", "k", "0")
+		if got := a.do("EXEC"); got != "*1\r\n*-1\r\n" {
+			t.Error(got)
+		}
+		a.do("HELLO", "3")
+		if got := a.do("TAKE", "k", "0.01"); got != "_\r\n" {
+			t.Errorf("%q", got)
+		}
+		a.do("SET", "k", "v")
+		if got := a.do("TAKE", "k", "0.01"); !strings.HasPrefix(got, "*2\r\n") {
+			t.Errorf("%q", got)
+		}
+		r.blocked(t, 0)
+	})
+}
+
+func TestUnblock(t *testing.T) {
+	blockingFront(t, func(t *testing.T, r *fakeRouter, addr string) {
+		a, b := dial(t, addr), dial(t, addr)
+		id := strings.Trim(a.do("CLIENT", "ID"), ":\r\n")
+		for _, x := range []struct{ how, want string }{
+			{"", "*-1\r\n"}, {"TIMEOUT", "*-1\r\n"}, {"error", "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"},
+		} {
+			a.send("TAKE k 0\r\n")
+			r.blocked(t, 1)
+			if got := b.do(append([]string{"CLIENT", "UNBLOCK", id}, strings.Fields(x.how)...)...); got != ":1\r\n" {
+				t.Error(x.how, got)
+			}
+			a.expect(x.want)
+			r.blocked(t, 0)
+			if got := b.do("CLIENT", "UNBLOCK", id); got != ":0\r\n" {
+				t.Error(got)
+			}
+		}
+		if got := b.do("CLIENT", "UNBLOCK", "x"); got != "-ERR value is not an integer or out of range\r\n" {
+			t.Error(got)
+		}
+		if got := b.do("CLIENT", "UNBLOCK", id, "x"); got != "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n" {
+			t.Error(got)
+		}
+	})
+}
+
+// A client that hangs up waits no more: what comes is for others.
+func TestBlockedClientIsGone(t *testing.T) {
+	blockingFront(t, func(t *testing.T, r *fakeRouter, addr string) {
+		for i, hangUp := range []func(c *rawClient){
+			func(c *rawClient) { _ = c.Close() },
+			func(c *rawClient) { _ = c.Conn.(*net.TCPConn).CloseWrite() },
+			func(c *rawClient) { c.send("GET y\r\n"); _ = c.Close() },
+			func(c *rawClient) { dial(t, addr).do("CLIENT", "KILL", "TYPE", "normal") },
+		} {
+			a := dial(t, addr)
+			for range 2 * firstReads {
+				a.do("PING")
+			}
+			a.send("TAKE k 0\r\n")
+			r.blocked(t, 1)
+			hangUp(a)
+			r.blocked(t, 0)
+			b := dial(t, addr)
+			b.do("SET", "k", "v")
+			if got := b.do("GET", "k"); got != "$1\r\nv\r\n" {
+				t.Errorf("%d: %q", i, got)
+			}
+			b.do("DEL", "k")
+			_ = b.Close()
+			waitFor(t, "all sessions end", func() bool { return r.front.Connections() <= 2 })
+		}
+	})
+}
+
+// Whoever sends a lot behind a blocked command has it taken when its turn
+// comes.
+func TestBlockedClientSendsOn(t *testing.T) {
+	blockingFront(t, func(t *testing.T, r *fakeRouter, addr string) {
+		a, b := dial(t, addr), dial(t, addr)
+		a.send("TAKE k 0\r\n")
+		r.blocked(t, 1)
+		const n = 3 * blockedAhead / 6
+		go a.send(strings.Repeat("PING\r\n", n))
+		time.Sleep(20 * time.Millisecond)
+		b.do("SET", "k", "v")
+		a.expect("*2\r\n$1\r\nk\r\n$1\r\nv\r\n" + strings.Repeat("+PONG\r\n", n))
+	})
+}
+
+// At the bound a command is refused, and the connection goes on.
+func TestTooManyBlocked(t *testing.T) {
+	r := newFake(t, fakeLoop, 1)
+	addr, _ := serveFake(t, r, Limits{})
+	r.front.blocked.bytes.Store(maxBlockedBytes)
+	a := dial(t, addr)
+	if got := a.do("TAKE", "k", "0"); got != "-ERR too many blocked clients\r\n" {
+		t.Error(got)
+	}
+	r.front.blocked.bytes.Store(0)
+	a.do("SET", "k", "v")
+	if got := a.do("TAKE", "k", "0"); got != "*2\r\n$1\r\nk\r\n$1\r\nv\r\n" {
+		t.Error(got)
+	}
+}
