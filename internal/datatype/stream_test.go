@@ -68,7 +68,7 @@ func (g generator) trim() (o []string) {
 	default:
 		return pick(g, list("MAXLEN", "1", "MINID", "1"), list("MAXLEN"), list("LIMIT", "3"), list("MAXLEN", "-1"), list("MAXLEN", "5", "LIMIT", "3"), list("MAXLEN", "x"))
 	}
-	return join(o[0], o[1:], g.maybe("LIMIT", pick(g, "0", "1", "1000", "-1")))
+	return join(o[0], o[1:], g.maybe("LIMIT", pick(g, "0", "1000", "-1")))
 }
 
 func (g generator) pairs() []string {
@@ -104,7 +104,12 @@ func (g generator) streamCommand() []string {
 	case 11:
 		return list("xlen", k)
 	case 12, 13:
-		return join("xread", g.maybe("COUNT", g.small()), g.streamsAndIDs(func() string { return pick(g, g.entryID(), g.entryID(), "$") }))
+		return join("xread", g.maybe("COUNT", g.small()), g.streamsAndIDs(func() string { // + is a later version's
+			if id := pick(g, g.entryID(), g.entryID(), "$"); id != "+" {
+				return id
+			}
+			return "-"
+		}))
 	case 14, 15, 16, 17:
 		return join("xreadgroup", list("GROUP", g.groupName(), g.consumerName()), g.maybe("COUNT", g.small()), g.maybe("NOACK"),
 			g.streamsAndIDs(func() string { return pick(g, ">", ">", ">", g.entryID()) }))

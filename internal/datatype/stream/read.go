@@ -261,6 +261,11 @@ func (r *reading) locateOne(c *command.Ctx, i int, s *value) (ok bool) {
 		return false
 	case isWord(arg, "$"):
 		r.from[i] = s.last
+	case isWord(arg, "+") && !r.grouped: // the last entry alone, as later versions have it
+		r.from[i] = s.last
+		if s.exists() && s.len() > 0 {
+			r.from[i], _ = s.top().previous()
+		}
 	case isWord(arg, ">") && !r.grouped:
 		c.Fail("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
 		return false

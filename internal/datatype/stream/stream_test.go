@@ -21,9 +21,11 @@ func TestApproximateTrim(t *testing.T) {
 	r.want(":55\r\n", "XTRIM s MAXLEN ~ 444")
 	r.want(":100\r\n", "XTRIM s MAXLEN ~ 400")
 	r.want(":0\r\n", "XTRIM s MAXLEN ~ 301")
-	r.want(":0\r\n", "XTRIM s MAXLEN ~ 0 LIMIT 99")
-	r.want(":200\r\n", "XTRIM s MAXLEN ~ 0 LIMIT 250")
-	r.want(":200\r\n", "XTRIM s MINID ~ 99999999999999")
+	r.want(":0\r\n", "XTRIM s MAXLEN ~ 301 LIMIT 250")
+	r.want(":0\r\n", "XTRIM s MAXLEN ~ 0 LIMIT 1")
+	r.want(":60\r\n", "XTRIM s MAXLEN ~ 0 LIMIT 60")
+	r.want(":36\r\n", "XTRIM s MAXLEN ~ 0 LIMIT 38") // twelve at a time
+	r.want(":304\r\n", "XTRIM s MINID ~ 99999999999999")
 	for i := range 12_345 {
 		if r.run("XADD s * f v"); i == 5_000 {
 			r.run("XDEL s 0-1")
@@ -120,7 +122,7 @@ func TestReadErrors(t *testing.T) {
 		"XREAD GROUP g c STREAMS s 0":                         "-ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.\r\n",
 		"XREAD NOACK STREAMS s 0":                             "-ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.\r\n",
 		"XREAD STREAMS s >":                                   "-ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.\r\n",
-		"XREAD STREAMS s +":                                   "-ERR Invalid stream ID specified as stream command argument\r\n",
+		"XREADGROUP GROUP g c STREAMS s +":                    "-ERR Invalid stream ID specified as stream command argument\r\n",
 		"XREADGROUP COUNT 1 NOACK NOACK STREAMS s 0":          "-ERR Missing GROUP option for XREADGROUP\r\n",
 		"XREADGROUP GROUP g c COUNT 1 FOO STREAMS s 0":        syntax,
 		"XREADGROUP GROUP h c STREAMS s >":                    "-NOGROUP No such key 's' or consumer group 'h' in XREADGROUP with GROUP option\r\n",
@@ -164,6 +166,8 @@ func TestBlocking(t *testing.T) {
 		{"XREAD BLOCK 0 STREAMS s 1-1", " true", ""},
 		{"XREAD BLOCK 0 STREAMS s 1-0", "", "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"},
 		{"XREAD STREAMS s $", "", "*-1\r\n"},
+		{"XREAD BLOCK 0 COUNT 5 STREAMS s +", "", "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"},
+		{"XREAD BLOCK 0 STREAMS none +", " true", ""},
 		{"XREADGROUP GROUP g new BLOCK 0 STREAMS s >", " true", ""},
 		{"XREADGROUP GROUP h new BLOCK 0 STREAMS s >", "", "-NOGROUP No such key 's' or consumer group 'h' in XREADGROUP with GROUP option\r\n"},
 	} {

@@ -5,8 +5,8 @@ import (
 	"coterie/internal/command/number"
 )
 
-// batch is how many entries an approximate trim removes at a time, and so by
-// how many it may leave too many. It is Redis's default for the entries of
+// batch is how many entries an approximate trim usually removes at a time, and
+// so by how many it may leave too many. It is Redis's default for the entries of
 // one node, which are what Redis removes at a time.
 const batch = 100
 
@@ -134,6 +134,15 @@ func isWord(arg []byte, word string) bool {
 	return string(arg) == word || len(arg) > len(word) && arg[len(word)] == 0 && string(arg[:len(word)]) == word
 }
 
+// batch is how many entries an approximate trim removes at a time: fewer than
+// usual if LIMIT would not let it remove so many.
+func (t *trimming) batch() uint64 {
+	if t.limit == 0 || t.limit >= batch {
+		return batch
+	}
+	return uint64(max(t.limit/3, 2))
+}
+
 // trim removes entries from the front, and says how many. An approximate trim
 // removes whole batches, counted from the first entry there ever was, or all.
 func (s *value) trim(t trimming) (removed uint64) {
@@ -149,7 +158,7 @@ func (s *value) trim(t trimming) (removed uint64) {
 		removed = min(removed, limit)
 	}
 	if t.approx && removed < n {
-		removed -= min(removed, (s.added-n+removed)%batch)
+		removed -= min(removed, (s.added-n+removed)%t.batch())
 	}
 	if removed > 0 {
 		s.entries.DeleteRange(0, removed)
