@@ -20,8 +20,8 @@ import (
 // in beside.
 var floors = [][]string{
 	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script", "script/lua"},
-	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload"},
-	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "keyspace/keyspacetest", "storage/state/statetest"},
+	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload", "pubsub"},
+	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "broker", "keyspace/keyspacetest", "storage/state/statetest"},
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
@@ -46,7 +46,7 @@ var beside = map[string][]string{
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
 	"script/lua",
-	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "spanning", "placement", "catalog",
+	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "spanning", "placement", "catalog", "pubsub",
 	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
 }
 

@@ -53,6 +53,9 @@ var (
 	descPeerDrops = desc("peer_dropped_messages_total", "Messages to the peer that were dropped.", "node")
 	descDiskFree  = desc("disk_free_bytes", "Free bytes of the data directory's file system.")
 	descWritable  = desc("node_writable", "0 when the node takes no writes; /status says why.")
+	descPubsub    = desc("pubsub_messages_total", "Messages between clients: published here, sent to other nodes and received from them, delivered to clients here, dropped for want of room here or to another node.", "what")
+	descSubs      = desc("pubsub_subscriptions", "Subscriptions of this node's clients.")
+	descSubsBytes = desc("pubsub_registry_bytes", "Memory of what is known of subscriptions, of all nodes.")
 	descSnapshots = desc("snapshots_total", "Partition snapshots by direction.", "direction")
 
 	descStateDisk    = desc("pebble_disk_bytes", "Disk space of the state store.")
@@ -70,7 +73,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descApplied, descCommit, descTerm, descLeads, descLag, descLogBytes, descSegments, descPeerUp, descPeerBytes,
-		descPeerDrops, descDiskFree, descWritable, descSnapshots, descStateDisk, descStateMem, descStateL0, descStateAmp,
+		descPeerDrops, descDiskFree, descWritable, descSnapshots, descPubsub, descSubs, descSubsBytes, descStateDisk, descStateMem, descStateL0, descStateAmp,
 		descStateDebt, descStateFlushes, descStateCompact, descStateHits, descStateMisses,
 	} {
 		ch <- d
@@ -107,6 +110,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descWritable, boolFloat(n.problem.Load() == nil))
 	count(descSnapshots, float64(n.metrics.snapshotsSent.Load()), "sent")
 	count(descSnapshots, float64(n.metrics.snapshotsReceived.Load()), "received")
+	ps := n.broker.Stats()
+	gauge(descSubs, float64(ps.Subscriptions))
+	gauge(descSubsBytes, float64(ps.Bytes))
+	for what, v := range map[string]uint64{
+		"published": ps.Published, "sent": ps.Forwarded, "received": ps.Received, "delivered": ps.Delivered,
+		"dropped_here": ps.DroppedHere, "dropped_there": ps.DroppedThere,
+	} {
+		count(descPubsub, float64(v), what)
+	}
 	for _, p := range n.transport.Peers() {
 		id := label(uint64(p.ID))
 		gauge(descPeerUp, boolFloat(p.Connected), id)

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"coterie/internal/base"
+	"coterie/internal/broker"
 	"coterie/internal/catalog"
 	"coterie/internal/config"
 	"coterie/internal/httpfront"
@@ -62,6 +63,7 @@ type Node struct {
 	states    *statestore.Store
 	transport *transport.Transport
 	front     *redisfront.Front
+	broker    *broker.Broker
 	http      *httpfront.Server
 	evaluator *evaluator
 	metrics   *metrics
@@ -289,6 +291,7 @@ func (n *Node) serve(ctx context.Context) error {
 	}
 	peers := n.id.Peers
 	n.peerAddrs.Store(&peers)
+	n.broker = broker.New(broker.Config{Network: (*network)(n), Log: n.log})
 	n.front = n.newFront(table)
 	n.transport, err = transport.New(transport.Config{
 		Node: n.id.Node, Cluster: cluster, Incarnation: n.id.Incarnation, Listener: n.listeners.peer,
@@ -483,6 +486,7 @@ func (n *Node) shutdown() {
 		close(n.quit)
 		<-n.loopDone
 		n.transport.Close()
+		n.broker.Close()
 		n.background.Wait()
 		close(n.logWrites)
 		close(n.moves)

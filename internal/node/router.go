@@ -91,12 +91,19 @@ var _ transport.Handler = (*handler)(nil)
 
 // Receive implements transport.Handler.
 func (h *handler) Receive(from base.NodeID, class transport.Class, msg []byte) {
+	if class == transport.Publish { // not the loop's
+		if err := h.broker.Receive(from, msg); err != nil {
+			h.log.Warn("dropped a message", "from", from, "err", err)
+		}
+		return
+	}
 	h.inbox.putMessage(received{from: from, class: class, msg: msg})
 }
 
 // PeerUp implements transport.Handler.
 func (h *handler) PeerUp(id base.NodeID, incarnation uint64) {
 	n := (*Node)(h)
+	n.broker.PeerUp(id)
 	n.inbox.putEvent(func() {
 		n.hear(id).up = true
 		n.router.PeerUp(id)
@@ -107,6 +114,7 @@ func (h *handler) PeerUp(id base.NodeID, incarnation uint64) {
 // PeerDown implements transport.Handler.
 func (h *handler) PeerDown(id base.NodeID, why error) {
 	n := (*Node)(h)
+	n.broker.PeerDown(id)
 	n.inbox.putEvent(func() {
 		n.log.Info("lost a peer", "node", id, "cause", why)
 		n.hear(id).up = false
@@ -125,6 +133,7 @@ func (h *handler) PeerDown(id base.NodeID, why error) {
 // go over the next connection before what was lost with the last one.
 func (h *handler) Undelivered(to base.NodeID, _ transport.Class, msgs [][]byte) {
 	n := (*Node)(h)
+	n.broker.Lost(to)
 	done := make(chan struct{})
 	n.inbox.putEvent(func() {
 		defer close(done)

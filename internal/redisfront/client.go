@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coterie/internal/command"
+	"coterie/internal/pubsub"
 )
 
 const (
@@ -86,6 +87,9 @@ func (s *session) describe() string {
 	if s.mu.blocked != nil && s.mu.blocked.waiting {
 		flags += "b"
 	}
+	if s.mu.subscriber {
+		flags += "P"
+	}
 	if s.mu.noEvict {
 		flags += "e"
 	}
@@ -97,10 +101,11 @@ func (s *session) describe() string {
 	}
 	name, libName, libVer := s.mu.name, s.mu.libName, s.mu.libVer
 	owed, pending := s.mu.owed, s.mu.pending
+	subs, psubs, ssubs := len(s.subs[pubsub.Channel]), len(s.subs[pubsub.Pattern]), len(s.subs[pubsub.Shard])
 	s.mu.Unlock()
 	idle := time.Duration(s.f.nanos() - s.lastSeen.Load())
-	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1",
-		s.id, s.remote, s.local, s.id, name, int(time.Since(s.created).Seconds()), int(idle.Seconds()), flags, s.db.Load())
+	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=-1",
+		s.id, s.remote, s.local, s.id, name, int(time.Since(s.created).Seconds()), int(idle.Seconds()), flags, s.db.Load(), subs, psubs, ssubs)
 	fmt.Fprintf(&b, " qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d",
 		pending, owed, owed+bufferMin, cmd, s.proto.Load(), libName, libVer, s.commands.Load())
 	return b.String()
@@ -111,12 +116,12 @@ func clientList(s *session, args [][]byte) {
 	switch {
 	case len(args) == 2:
 	case is(args[2], "type") && len(args) == 4:
-		normal, ok := clientType(args[3])
+		kind, ok := clientType(args[3])
 		if !ok {
 			s.rw.Error("ERR Unknown client type '" + string(clip(args[3])) + "'")
 			return
 		}
-		keep = func(*session) bool { return normal }
+		keep = kind
 	case is(args[2], "id") && len(args) > 3:
 		ids := make(map[uint64]bool)
 		for _, a := range args[3:] {
@@ -142,15 +147,22 @@ func clientList(s *session, args [][]byte) {
 	s.rw.Verbatim("txt", b.String())
 }
 
-// clientType says whether a type is that of all clients here.
-func clientType(p []byte) (normal, ok bool) {
+// clientType says which clients are of a type.
+func clientType(p []byte) (has func(*session) bool, ok bool) {
+	subscriber := func(c *session) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.mu.subscriber
+	}
 	switch strings.ToLower(string(p)) {
 	case "normal":
-		return true, true
-	case "master", "replica", "slave", "pubsub":
-		return false, true
+		return func(c *session) bool { return !subscriber(c) }, true
+	case "pubsub":
+		return subscriber, true
+	case "master", "replica", "slave":
+		return func(*session) bool { return false }, true
 	default:
-		return false, false
+		return nil, false
 	}
 }
 
@@ -158,13 +170,13 @@ func clientType(p []byte) (normal, ok bool) {
 type killFilter struct {
 	id          uint64
 	addr, laddr string
-	nobody      bool // a filter that nobody here can match
+	kind        func(*session) bool // nil: any
 	skipMe      bool
 	maxAge      int64 // seconds; 0: any
 }
 
 func (k *killFilter) matches(me, c *session) bool {
-	return !k.nobody &&
+	return (k.kind == nil || k.kind(c)) &&
 		(k.id == 0 || k.id == c.id) &&
 		(k.addr == "" || k.addr == c.remote) &&
 		(k.laddr == "" || k.laddr == c.local) &&
@@ -191,11 +203,11 @@ func (k *killFilter) parse(args [][]byte) string {
 		case "laddr":
 			k.laddr = string(value)
 		case "type":
-			normal, ok := clientType(value)
+			kind, ok := clientType(value)
 			if !ok {
 				return "ERR Unknown client type '" + string(clip(value)) + "'"
 			}
-			k.nobody = k.nobody || !normal
+			k.kind = kind
 		case "user":
 			if string(value) != "default" {
 				return "ERR No such user '" + string(clip(value)) + "'"

@@ -71,7 +71,7 @@ func (c *settings) init(f *Front) {
 		bulk = 512 << 20
 	}
 	fixed("proto-max-bulk-len", strconv.Itoa(bulk))
-	fixed("client-output-buffer-limit", "normal "+strconv.FormatInt(limits.OutputBuffer, 10)+" 0 0")
+	c.mu.byName["client-output-buffer-limit"] = f.bufferLimits()
 	fixed("max-request-memory", strconv.FormatInt(limits.RequestMemory, 10))
 	for name, value := range f.opts.Settings {
 		fixed(strings.ToLower(name), value)
@@ -159,7 +159,9 @@ func configSet(s *session, args [][]byte) {
 			s.rw.Error("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + text)
 			return
 		}
-		p.value = value
+		if name != "client-output-buffer-limit" { // which shows all classes
+			p.value = value
+		}
 	}
 	s.rw.Simple("OK")
 }

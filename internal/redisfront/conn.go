@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,12 @@ import (
 const RedisVersion = "7.2.4"
 
 func cmdPing(s *session, args [][]byte) {
+	if len(args) <= 2 && s.restricted() {
+		s.rw.Array(2)
+		s.rw.BulkString("pong")
+		s.rw.Bulk(slices.Concat(args[1:]...))
+		return
+	}
 	switch len(args) {
 	case 1:
 		s.rw.Simple("PONG")
@@ -35,6 +42,7 @@ func cmdReset(s *session, _ [][]byte) {
 	s.rw.Proto = 2
 	s.silence, s.multi = replyOn, nil
 	s.unwatchQuietly()
+	s.leaveAll()
 	s.mu.Lock()
 	watching := s.mu.monitor
 	s.mu.monitor, s.mu.name, s.mu.noEvict, s.mu.noTouch = false, "", false, false

@@ -37,8 +37,16 @@ func (s *session) execute(o *op) {
 			s.f.feedMonitors(s, e, args)
 		}
 		switch {
+		case !e.whileSubscribed && s.restricted():
+			if s.multi != nil {
+				s.multi.failed = true
+			}
+			s.refuse(e, s.restriction(e))
 		case s.multi != nil && s.queue(o, e):
 		case e.local != nil:
+			if e.publishes() {
+				s.inOrder()
+			}
 			s.runLocal(e, args)
 		case e.route != nil:
 			e.route(s, o)
@@ -129,7 +137,7 @@ func (s *session) runLocal(e *entry, args [][]byte) {
 		s.f.countErrorReply(w.Buf[start:])
 	}
 	e.stats.record(took, failed)
-	if s.silence != replyOn {
+	if s.silence != replyOn && !e.pushes {
 		w.Buf = w.Buf[:start]
 	}
 	s.endReply()

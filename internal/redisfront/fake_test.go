@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"coterie/internal/base"
+	"coterie/internal/broker"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
 	"coterie/internal/effects"
@@ -394,7 +395,7 @@ func fakeTable() *command.Table {
 // standalone and its cluster listener.
 func serveFake(t testing.TB, r *fakeRouter, limits Limits) (standalone, cluster string) {
 	t.Helper()
-	r.front = New(Options{Router: r, Table: fakeTable(), Limits: limits, Version: "test"})
+	r.front = New(Options{Router: r, Broker: newBroker(t), Table: fakeTable(), Limits: limits, Version: "test"})
 	var addrs [2]string
 	for _, p := range []Personality{Standalone, Cluster} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -405,4 +406,11 @@ func serveFake(t testing.TB, r *fakeRouter, limits Limits) (standalone, cluster 
 		go func() { _ = r.front.Serve(l, p) }()
 	}
 	return addrs[0], addrs[1]
+}
+
+// newBroker is one for a front alone.
+func newBroker(t testing.TB) *broker.Broker {
+	b := broker.New(broker.Config{})
+	t.Cleanup(b.Close)
+	return b
 }

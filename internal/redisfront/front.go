@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coterie/internal/broker"
 	"coterie/internal/resp"
 )
 
@@ -21,6 +22,8 @@ type Front struct {
 	log     *slog.Logger
 	table   *table
 	budget  *budget
+	broker  *broker.Broker
+	push    pushLimits
 	started time.Time
 	runID   string
 
@@ -62,6 +65,7 @@ func New(opts Options) *Front {
 		router:  opts.Router,
 		log:     opts.Log,
 		budget:  newBudget(opts.Limits.RequestMemory),
+		broker:  opts.Broker,
 		started: time.Now(),
 		shedNow: make(chan struct{}, 1),
 		closing: make(chan struct{}),
@@ -71,6 +75,7 @@ func New(opts Options) *Front {
 	f.runID = hex.EncodeToString(id[:])
 	f.table = newTable(opts.Table)
 	f.slow.init()
+	f.push.init()
 	f.settings.init(f)
 	f.mu.sessions = make(map[uint64]*session)
 	f.mu.listeners = make(map[net.Listener]Personality)

@@ -284,7 +284,7 @@ func TestClusterClient(t *testing.T) {
 		own := &fakeRouter{mode: fakeSync, parts: shared.parts}
 		d := shared.Directory()
 		own.dir.Store(NewDirectory(7, nodes[i].ID, d.Partitions(), nodes))
-		own.front = New(Options{Router: own, Table: fakeTable(), Version: "test"})
+		own.front = New(Options{Router: own, Broker: newBroker(t), Table: fakeTable(), Version: "test"})
 		t.Cleanup(own.front.Close)
 		go func() { _ = own.front.Serve(l, Cluster) }()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coterie/internal/base"
+	"coterie/internal/pubsub"
 )
 
 // infoDefault and infoAll are the sections of INFO, in order.
@@ -236,9 +237,12 @@ func (s *session) infoStats(b *infoText) {
 	b.line("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	b.line("rejected_connections", c.rejectedConnections.Load())
 	for _, zero := range []string{"sync_full", "sync_partial_ok", "sync_partial_err", "expired_keys", "evicted_keys", "evicted_clients",
-		"keyspace_hits", "keyspace_misses", "pubsub_channels", "pubsub_patterns", "latest_fork_usec", "total_forks"} {
+		"keyspace_hits", "keyspace_misses", "latest_fork_usec", "total_forks"} {
 		b.line(zero, 0)
 	}
+	b.line("pubsub_channels", s.f.broker.Len(pubsub.Channel))
+	b.line("pubsub_patterns", s.f.broker.Len(pubsub.Pattern))
+	b.line("pubsubshard_channels", s.f.broker.Len(pubsub.Shard))
 	b.line("total_error_replies", c.errors.Load())
 	b.line("acl_access_denied_auth", 0)
 	b.line("coterie_protocol_errors", c.protocolErrors.Load())

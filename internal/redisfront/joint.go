@@ -77,15 +77,15 @@ func (x *spread) begin(w *resp.Writer) bool {
 
 // writeExec makes EXEC's reply of the partitions' and the front's own, which
 // are nil where a partition's belongs.
-func (x *spread) writeExec(w *resp.Writer, own [][]byte) {
+func (x *spread) writeExec(w *resp.Writer, own []func(*resp.Writer)) {
 	if !x.begin(w) {
 		return
 	}
 	w.Array(len(own))
 	next := 0
-	for _, b := range own {
-		if b != nil {
-			w.Raw(b)
+	for _, write := range own {
+		if write != nil {
+			write(w)
 			continue
 		}
 		x.commands[next].write(w)

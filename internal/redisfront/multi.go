@@ -1,6 +1,8 @@
 package redisfront
 
 import (
+	"slices"
+
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/partition"
@@ -262,10 +264,20 @@ func (s *session) together(t *multi) (*spread, [][]share) {
 // the others run by their partitions. Its replies take their places among the
 // front's own.
 func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][]byte) {
-	own := make([][]byte, len(t.queued)) // nil: the partitions'
+	own := make([]func(*resp.Writer), len(t.queued)) // nil: the partitions'
+	if slices.ContainsFunc(t.queued, func(q queuedCommand) bool { return q.e.publishes() }) {
+		s.inOrder()
+		if s.subs.any() {
+			s.hold()
+		}
+	}
 	for i, q := range t.queued {
 		if q.e.keyed() {
 			x.add(q.e, placed[i], uint8(s.db.Load()))
+			continue
+		}
+		if q.e.publishes() {
+			own[i] = s.publishLater(q)
 			continue
 		}
 		kept := s.rw.Buf
@@ -275,7 +287,8 @@ func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][
 		} else {
 			s.rw.Simple("OK") // UNWATCH: EXEC ends it in any case
 		}
-		own[i], s.rw.Buf = s.rw.Buf, kept
+		reply := s.rw.Buf
+		own[i], s.rw.Buf = func(w *resp.Writer) { w.Raw(reply) }, kept
 	}
 	if x.here {
 		m := x.members[0]

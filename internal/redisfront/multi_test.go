@@ -158,7 +158,7 @@ func (r *refusing) Submit(reqs []*partition.Request) {
 // TestTransactionNotRun: the client is told, and nothing stays watched.
 func TestTransactionNotRun(t *testing.T) {
 	r := &refusing{newFake(t, fakeLoop, 5), make(chan bool, 10)}
-	r.front = New(Options{Router: r, Table: fakeTable(), Version: "test"})
+	r.front = New(Options{Router: r, Broker: newBroker(t), Table: fakeTable(), Version: "test"})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

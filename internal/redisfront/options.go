@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"coterie/internal/broker"
 	"coterie/internal/command"
 	"coterie/internal/keyspace"
 	"coterie/internal/resp"
@@ -70,6 +71,7 @@ func (l Limits) withDefaults() Limits {
 // Options is everything a Front is made of.
 type Options struct {
 	Router Router
+	Broker *broker.Broker // brings messages to subscribers; not the front's to close
 	// Table has all commands: the rows of Specs, and the evaluated ones.
 	Table  *command.Table
 	Limits Limits

@@ -1,6 +1,9 @@
 package redisfront
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // adoptSize is the length in bytes from which a reply is sent as it is,
 // instead of being copied behind others.
@@ -81,6 +84,9 @@ func (s *session) owe(n int64) {
 	used := s.f.budget.force(n)
 	limits := &s.f.opts.Limits
 	switch {
+	case m.subscriber && s.tooFarBehind():
+		s.f.log.Warn("client closed: its messages pile up", "client", s.remote, "id", s.id, "unsent_bytes", m.owed)
+		s.abort()
 	case m.owed > limits.OutputBuffer:
 		s.f.log.Warn("client closed: its replies pile up",
 			"client", s.remote, "id", s.id, "unsent_bytes", m.owed, "limit_bytes", limits.OutputBuffer)
@@ -90,9 +96,43 @@ func (s *session) owe(n int64) {
 	}
 }
 
+// tooFarBehind says whether a subscriber owes more reads than it may, or has
+// for too long. The caller holds s.mu.
+func (s *session) tooFarBehind() bool {
+	m, l := &s.mu, &s.f.push
+	if hard := l.hard.Load(); hard > 0 && m.owed > hard {
+		return true
+	}
+	soft, wait := l.soft.Load(), time.Duration(l.wait.Load())
+	if soft == 0 || m.owed <= soft {
+		m.softSince = time.Time{}
+		return false
+	}
+	if m.softSince.IsZero() {
+		since := time.Now()
+		m.softSince = since
+		time.AfterFunc(wait, func() { s.stillBehind(since) })
+	}
+	return time.Since(m.softSince) > wait
+}
+
+// stillBehind ends a subscriber's connection that has been above the soft limit
+// since then.
+func (s *session) stillBehind(since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := &s.mu; !m.dead && m.subscriber && m.softSince.Equal(since) && m.owed > s.f.push.soft.Load() {
+		s.f.log.Warn("client closed: its messages have been piling up", "client", s.remote, "id", s.id, "unsent_bytes", m.owed)
+		s.abort()
+	}
+}
+
 // paid takes back what owe counted. The caller holds s.mu.
 func (s *session) paid(n int64) {
 	s.mu.owed -= n
+	if !s.mu.softSince.IsZero() && s.mu.owed <= s.f.push.soft.Load() {
+		s.mu.softSince = time.Time{}
+	}
 	s.mu.progress++
 	s.f.budget.release(n)
 }
@@ -106,6 +146,7 @@ func (s *session) abort() {
 	}
 	m.dead = true
 	m.out, m.adopted, m.rest = nil, false, nil
+	m.held, m.heldBytes = nil, 0
 	for o := m.head; o != nil; o = o.next {
 		if o.after = nil; o.done {
 			o.reply, o.req.Reply = nil, nil

@@ -20,7 +20,7 @@ func TestServe(t *testing.T) {
 		t.Skip("COTERIE_FRONT_LISTEN is not set")
 	}
 	r := newFake(t, fakeLoop, 6)
-	r.front = New(Options{Router: r, Table: fakeTable(), Version: "test"})
+	r.front = New(Options{Router: r, Broker: newBroker(t), Table: fakeTable(), Version: "test"})
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)

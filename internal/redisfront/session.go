@@ -59,6 +59,8 @@ type session struct {
 	spanned   *spanned // a command to be evaluated here, likewise
 	blocked   *blocked // a command that may wait: none is taken behind it
 	unpinned  int      // ops of the batch that do not alias the buffer
+	holds     bool     // messages are held until the command's reply is out
+	subs      subscriptions
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -95,6 +97,13 @@ type session struct {
 		dead         bool      // the connection is over: nothing is written any more
 		closed       bool      // the descriptor was given back
 		blocked      *blocked  // the same as the reader's, until it is answered
+
+		holding    bool     // messages go to held
+		held       [][]byte // messages
+		heldBytes  int64    // counted in owed
+		pushed     bool     // messages are in the output, and the broker is going to flush it
+		subscriber bool
+		softSince  time.Time // since when owed is above the soft limit
 
 		name, libName, libVer string
 		noEvict, noTouch      bool
@@ -255,7 +264,7 @@ func (s *session) process() bool {
 		if len(args) > 0 {
 			s.execute(o)
 		}
-		if s.joint != nil && !s.transact() || s.spanned != nil && !s.evaluate() {
+		if s.joint != nil && !s.transact() || s.spanned != nil && !s.evaluate() || s.holds && !s.release() {
 			return false
 		}
 		if s.batch >= s.window || len(s.lead) > heldMax ||
@@ -452,6 +461,7 @@ func (s *session) giveUp(progress uint64) {
 // everything back.
 func (s *session) close() {
 	s.unblock()
+	s.leaveAll()
 	m := &s.mu
 	m.Lock()
 	m.closeAfter, m.waiting = true, true

@@ -71,6 +71,7 @@ func frontSpecs() []frontSpec {
 	all = append(all, clientSpec(), commandSpec(), configSpec(), clusterSpec())
 	all = append(all, transactionSpecs()...)
 	all = append(all, serverSpecs()...)
+	all = append(all, pubsubSpecs()...)
 	return append(all, toolSpecs()...)
 }
 

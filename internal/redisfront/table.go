@@ -20,6 +20,10 @@ type entry struct {
 	words int // in the name: 1, or 2 for a subcommand
 	stats *cmdStats
 	fast  bool
+	// whileSubscribed commands are taken in version 2 of the protocol from a
+	// connection that has subscriptions; pushes answer with messages, which
+	// CLIENT REPLY does not silence.
+	whileSubscribed, pushes bool
 }
 
 // localFunc answers a command on the session's own goroutine: it appends
@@ -89,6 +93,12 @@ func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {
 	h := handlers[spec.Full]
 	e := &entry{spec: spec, full: spec.Full, local: h.local, route: h.route, words: 1,
 		fast: spec.Flags&command.Fast != 0, stats: &cmdStats{name: spec.Full}}
+	switch e.full {
+	case "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe":
+		e.whileSubscribed, e.pushes = true, true
+	case "ping", "quit", "reset":
+		e.whileSubscribed = true
+	}
 	return e
 }
 

@@ -72,7 +72,7 @@ type Limits struct {
 // DefaultLimits are the limits used where Config leaves them open.
 func DefaultLimits() Limits {
 	return Limits{
-		QueueBytes: [NumClasses]int{Control: 4 << 20, Request: 32 << 20, Append: 64 << 20, Bulk: 16 << 20},
+		QueueBytes: [NumClasses]int{Control: 4 << 20, Request: 32 << 20, Append: 64 << 20, Bulk: 16 << 20, Publish: 16 << 20},
 		MaxMessage: 64 << 20,
 		MaxCall:    maxCall,
 		MaxPeers:   1024,

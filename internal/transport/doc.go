@@ -7,7 +7,7 @@
 // to acceptor. A handshake comes first: both sides agree on a protocol version
 // and learn cluster, node and incarnation of the other, or why not.
 //
-//	Send ─▶ four queues ─▶ frames by priority ─▶ one write ─▶ TCP
+//	Send ─▶ five queues ─▶ frames by priority ─▶ one write ─▶ TCP
 //	                                                           │
 //	Receive ◀── whole messages ◀── reassembly per class ◀──────┘
 //

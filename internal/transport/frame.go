@@ -40,7 +40,7 @@ type header struct {
 func putHeader(h []byte, class Class, flags uint8, payload []byte) {
 	_ = h[frameHeader-1]
 	binary.BigEndian.PutUint32(h, uint32(len(payload)))
-	h[8], h[9], h[10], h[11] = maxVersion, byte(class), flags, 0
+	h[8], h[9], h[10], h[11] = maxVersion, byte(class.swapped()), flags, 0
 	binary.BigEndian.PutUint32(h[4:], checksum(h, payload))
 }
 
@@ -53,7 +53,7 @@ func parseHeader(h []byte) (header, error) {
 	_ = h[frameHeader-1]
 	out := header{
 		checksum: binary.BigEndian.Uint32(h[4:]),
-		class:    Class(h[9]),
+		class:    Class(h[9]).swapped(),
 		flags:    h[10],
 	}
 	length := binary.BigEndian.Uint32(h)

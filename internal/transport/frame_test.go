@@ -122,7 +122,7 @@ func TestReaderRejects(t *testing.T) {
 	}{
 		{"payload", at(len(good)-1, 'x'), errChecksum},
 		{"class", at(9, 2), errChecksum},
-		{"unknown class", at(9, 5), errFrame},
+		{"unknown class", at(9, 6), errFrame},
 		{"version", at(8, 2), errFrame},
 		{"flags", at(10, 2), errFrame},
 		{"short part", at(10, 1), errFrame},

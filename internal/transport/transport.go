@@ -120,6 +120,17 @@ func (t *Transport) Flush() {
 	}
 }
 
+// Connected says whether messages for a peer have somewhere to go.
+func (t *Transport) Connected(to base.NodeID) bool {
+	p := (*t.peers.Load())[to]
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.out != nil && p.mu.out.err == nil
+}
+
 // Queued is how many bytes wait for a peer in a class.
 func (t *Transport) Queued(to base.NodeID, class Class) int {
 	p := (*t.peers.Load())[to]

@@ -145,7 +145,7 @@ func TestSendRefused(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	tn := newNet(t)
 	a := tn.node(1, func(c *Config, _ *node) {
-		c.Limits.QueueBytes = [NumClasses]int{1 << 20, 1 << 20, 1 << 20, 1 << 20}
+		c.Limits.QueueBytes = [NumClasses]int{1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20}
 	})
 	conns := tn.fake(2)
 	a.connect(2)

@@ -1,5 +1,6 @@
 // Package wire is the bytes of what nodes say to each other: raft messages,
-// forwarded requests and their replies, and snapshot chunks. It is pure: the
+// forwarded requests and their replies, snapshot chunks, and messages between
+// clients. It is pure: the
 // transport carries the bytes, the node takes them apart.
 //
 // A message starts with its kind and that kind's version, one byte each. Raft,

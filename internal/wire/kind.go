@@ -16,12 +16,16 @@ const (
 	KindSnapshotChunk Kind = 4 // one part of a snapshot stream
 	KindSnapshotAck   Kind = 5 // the receiver's word on a part
 	KindReport        Kind = 6 // what a node says of itself, for status and routing: JSON
+	KindPublish       Kind = 7 // items: messages for subscribers
+	KindInterest      Kind = 8 // items: topics that the sender has subscribers of
+	KindInterestAck   Kind = 9 // the receiver's word on them
 )
 
 // versions are the second byte of a message: the version of its kind's format
 // that this program writes and reads.
 var versions = [...]byte{
 	KindRaft: 1, KindRequest: 2, KindReply: 2, KindSnapshotChunk: 1, KindSnapshotAck: 1, KindReport: 1,
+	KindPublish: 1, KindInterest: 1, KindInterestAck: 1,
 }
 
 // headerBytes is the length of the kind and the version.
@@ -54,6 +58,12 @@ func (k Kind) String() string {
 		return "snapshot ack"
 	case KindReport:
 		return "report"
+	case KindPublish:
+		return "publish"
+	case KindInterest:
+		return "interest"
+	case KindInterestAck:
+		return "interest ack"
 	}
 	return fmt.Sprintf("kind %d", byte(k))
 }
@@ -65,7 +75,7 @@ func KindOf(msg []byte) (Kind, error) {
 		return 0, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
 	}
 	k := Kind(msg[0])
-	if k < KindRaft || k > KindReport || msg[1] != versions[k] {
+	if k < KindRaft || k > KindInterestAck || msg[1] != versions[k] {
 		return 0, fmt.Errorf("%w: %s, version %d", ErrUnknown, k, msg[1])
 	}
 	return k, nil

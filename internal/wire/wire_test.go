@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -143,6 +144,7 @@ func messages() map[string][]byte {
 	m["snapshot-last"] = AppendSnapshotChunk(nil, &chunks()[1])
 	m["snapshot-ack"] = AppendSnapshotAck(nil, SnapshotAck{Stream: 99, Seq: 300, Status: 2})
 	m["report"] = AppendReport(nil, []byte(`{"v":1}`))
+	maps.Copy(m, pubsubMessages())
 	return m
 }
 
@@ -301,7 +303,7 @@ func TestUnknownKindAndVersion(t *testing.T) {
 		{nil, ErrMalformed},
 		{[]byte{1}, ErrMalformed},
 		{[]byte{0, 1}, ErrUnknown},
-		{[]byte{7, 1}, ErrUnknown},
+		{[]byte{10, 1}, ErrUnknown},
 		{[]byte{1, 2}, ErrUnknown},
 		{[]byte{2, 1}, ErrUnknown},
 		{[]byte{2, 2}, ErrMalformed}, // a request, opened as raft
@@ -369,6 +371,19 @@ func decodeAny(msg []byte) error {
 		_, err = ReadSnapshotAck(msg)
 	case KindReport:
 		_, err = ReadReport(msg)
+	case KindPublish:
+		r, _ := ReadPublish(msg)
+		for it := (PublishItem{}); ok; {
+			ok, err = r.Next(&it)
+		}
+	case KindInterest:
+		var r InterestReader
+		r, _, err = ReadInterest(msg)
+		for it := (InterestItem{}); ok && err == nil; {
+			ok, err = r.Next(&it)
+		}
+	case KindInterestAck:
+		_, err = ReadInterestAck(msg)
 	}
 	return err
 }
