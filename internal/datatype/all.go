@@ -17,7 +17,16 @@ import (
 	"coterie/internal/datatype/str"
 	"coterie/internal/datatype/stream"
 	"coterie/internal/datatype/zset"
+	"coterie/internal/keyspace"
 )
+
+// Due looks at a value whose due time has come, for keyspace.SweepExpired.
+func Due(s *keyspace.Space, key []byte, r keyspace.Record, budget int) (done int) {
+	if r.Type != keyspace.Hash {
+		panic("datatype: a due time in a " + r.Type.String())
+	}
+	return hash.Due(s, key, r, budget)
+}
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {

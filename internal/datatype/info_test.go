@@ -28,6 +28,9 @@ func TestInfoAgainstRedis(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+			if want.Elems[0].Null && row.Since > "7.0" { // of a later Redis than this one
+				continue
+			}
 			compareInfo(t, name, want.Elems[0], got.Elems[0])
 		}
 	}

@@ -48,6 +48,7 @@ type slotCheck struct {
 	counters map[uint32]uint64            // what the counters say minus what was found
 	objects  map[uint64]Object            // what is still missing of them
 	sets     map[uint64]map[string]uint64 // of the objects that are sets: members whose position is not confirmed yet
+	exact    map[uint64]bool              // objects with trees whose elements are counted all the same
 	deadline map[string]bool              // expiry keys still missing
 	scratch  []byte
 }
@@ -58,6 +59,7 @@ func newSlotCheck(slot base.Slot) *slotCheck {
 		counters: map[uint32]uint64{},
 		objects:  map[uint64]Object{},
 		sets:     map[uint64]map[string]uint64{},
+		exact:    map[uint64]bool{},
 		deadline: map[string]bool{},
 	}
 }
@@ -82,10 +84,10 @@ func (c *slotCheck) add(key, value []byte) error {
 			return fmt.Errorf("element %q of object %d under the wrong hash", e.Elem, e.Object)
 		}
 		obj, ok := c.objects[e.Object]
-		if !ok || obj.OnlyTrees || obj.NextNode == 0 && obj.Count == 0 {
+		if !ok || obj.OnlyTrees || c.counts(e.Object) && obj.Count == 0 {
 			return fmt.Errorf("element %q: no record expects it in object %d", e.Elem, e.Object)
 		}
-		if obj.NextNode == 0 {
+		if c.counts(e.Object) {
 			c.found(e.Object)
 		}
 		return nil
@@ -127,14 +129,22 @@ func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
 			return fmt.Errorf("record of key %q is an empty collection", rec.Key)
 		}
 		c.objects[obj.ID] = obj
+		c.exact[obj.ID] = r.Type == Hash
 		if r.Type == Set {
 			c.sets[obj.ID] = map[string]uint64{}
 		}
 	}
-	if r.ExpireAt != 0 {
-		c.deadline[string(keys.ExpiryKey(nil, c.slot, r.ExpireAt, rec.Gen, rec.Key))] = true
+	for _, at := range r.moments() {
+		if at != 0 {
+			c.deadline[string(keys.ExpiryKey(nil, c.slot, at, rec.Gen, rec.Key))] = true
+		}
 	}
 	return nil
+}
+
+// counts says whether an object's elements are what it counts.
+func (c *slotCheck) counts(object uint64) bool {
+	return c.objects[object].NextNode == 0 || c.exact[object]
 }
 
 // found strikes out one of what an object counts.
@@ -181,7 +191,7 @@ func (c *slotCheck) finish() error {
 		}
 	}
 	for id, obj := range c.objects {
-		if obj.NextNode == 0 && obj.Count != 0 {
+		if c.counts(id) && obj.Count != 0 {
 			return fmt.Errorf("object %d: %d elements are missing", id, obj.Count)
 		}
 	}

@@ -8,8 +8,8 @@
 //
 //   - a slot's counter is the number of its records in that generation; no
 //     counter is stored for zero;
-//   - a record with a deadline has exactly one entry in the expiry index, and
-//     no other entries exist;
+//   - the expiry index has exactly one entry for each moment that a record
+//     names, its deadline and its due time, and no other entries exist;
 //   - an element, or a node of a tree, belongs to the object that exactly one
 //     record of the same slot names;
 //   - the count of an object without trees is the number of its elements; with

@@ -52,6 +52,8 @@ func TestRecordFormat(t *testing.T) {
 		{keyspace.Record{Type: keyspace.String, Body: []byte("hi")}, "016869"},
 		{keyspace.Record{Type: keyspace.String}, "01"},
 		{keyspace.Record{Type: keyspace.String, ExpireAt: 0x0102030405, Body: []byte("hi")}, "8100000001020304056869"},
+		{keyspace.Record{Type: keyspace.Hash, DueAt: 0x0102030405, Body: []byte("hi")}, "4200000001020304056869"},
+		{keyspace.Record{Type: keyspace.Hash, ExpireAt: 1, DueAt: 2, Body: []byte("hi")}, "c2000000000000000100000000000000026869"},
 		{keyspace.Record{Type: keyspace.Hash, Body: keyspace.AppendObject(nil, keyspace.Object{ID: 0x1122, Count: 3})}, "020100000000000011220000000000000003"},
 	} {
 		got := keyspace.AppendRecord(nil, tc.r)
@@ -59,11 +61,11 @@ func TestRecordFormat(t *testing.T) {
 			t.Errorf("%+v is stored as %x, want %s", tc.r, got, tc.hex)
 		}
 		back, ok := keyspace.ParseRecord(got)
-		if !ok || back.Type != tc.r.Type || back.ExpireAt != tc.r.ExpireAt || !bytes.Equal(back.Body, tc.r.Body) {
+		if !ok || back.Type != tc.r.Type || back.ExpireAt != tc.r.ExpireAt || back.DueAt != tc.r.DueAt || !bytes.Equal(back.Body, tc.r.Body) {
 			t.Errorf("%x is read as %+v", got, back)
 		}
 	}
-	for _, bad := range []string{"", "00", "80", "8100", "810000000000000000", "81ff00000000000000"} {
+	for _, bad := range []string{"", "00", "80", "8100", "810000000000000000", "81ff00000000000000", "40", "420000000000000000", "c2000000000000000100000000000000"} {
 		b, _ := hex.DecodeString(bad)
 		if r, ok := keyspace.ParseRecord(b); ok {
 			t.Errorf("%s is read as %+v", bad, r)
@@ -330,7 +332,7 @@ func TestSweepExpired(t *testing.T) {
 	txn.Stamp += 1000
 	removed := 0
 	for next := uint16(0); next < whole.Hi; {
-		p := keyspace.SweepExpired(txn, whole, next, 7)
+		p := keyspace.SweepExpired(txn, 7, whole, next, 7, nil)
 		if p.Removed > 7 {
 			t.Fatalf("%+v", p)
 		}
@@ -431,7 +433,7 @@ func TestTrees(t *testing.T) {
 			putTrees(s, "d", n, elements, s.Now()+1)
 			putTrees(s, "e", n, elements, s.Now()+5)
 			txn.Stamp += 1000
-			if p := keyspace.SweepExpired(txn, whole, 0, 1000); p.Removed != 1 || p.Next != whole.Hi {
+			if p := keyspace.SweepExpired(txn, 7, whole, 0, 1000, nil); p.Removed != 1 || p.Next != whole.Hi {
 				t.Errorf("%+v", p)
 			}
 			check(t, txn)

@@ -40,15 +40,22 @@ func (t Type) String() string {
 	return fmt.Sprintf("type-%#02x", byte(t))
 }
 
-// hasExpiry is set in a record's type byte when a deadline follows it.
-const hasExpiry = 0x80
+// Bits of a record's type byte: when they are set, eight bytes each follow it,
+// a deadline and a due time.
+const (
+	hasExpiry = 0x80
+	hasDue    = 0x40
+)
 
-// Record is what is stored under a key: a type byte, whose high bit says that
-// an eight-byte deadline follows, and the body.
+// Record is what is stored under a key: a type byte, the deadline and the due
+// time if it has them, and the body.
 type Record struct {
 	Type Type
 	// ExpireAt is the deadline in milliseconds since the Unix epoch; 0: none.
 	ExpireAt int64
+	// DueAt is when the type wants to look at the value again, in milliseconds
+	// since the Unix epoch; 0: never. The expiry index finds it; see [SweepExpired].
+	DueAt int64
 	// Body is the value in its type's own format. As Lookup returns it, it is
 	// valid until the end of the transaction and must not be changed.
 	Body []byte
@@ -59,27 +66,44 @@ func (r Record) Exists() bool { return r.Type != None }
 
 // AppendRecord appends the stored form of r.
 func AppendRecord(dst []byte, r Record) []byte {
-	if r.ExpireAt == 0 {
-		return append(append(dst, byte(r.Type)), r.Body...)
+	head := len(dst)
+	dst = append(dst, byte(r.Type))
+	if r.ExpireAt != 0 {
+		dst[head] |= hasExpiry
+		dst = binary.BigEndian.AppendUint64(dst, uint64(r.ExpireAt))
 	}
-	dst = append(dst, byte(r.Type)|hasExpiry)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(r.ExpireAt))
+	if r.DueAt != 0 {
+		dst[head] |= hasDue
+		dst = binary.BigEndian.AppendUint64(dst, uint64(r.DueAt))
+	}
 	return append(dst, r.Body...)
 }
 
 // ParseRecord takes a stored record apart; Body is part of v, not a copy.
 func ParseRecord(v []byte) (r Record, ok bool) {
-	if len(v) == 0 || v[0]&^hasExpiry == 0 {
+	if len(v) == 0 || v[0]&^(hasExpiry|hasDue) == 0 {
 		return Record{}, false
 	}
-	if v[0]&hasExpiry == 0 {
-		return Record{Type: Type(v[0]), Body: v[1:]}, true
+	r = Record{Type: Type(v[0] &^ (hasExpiry | hasDue)), Body: v[1:]}
+	if v[0]&hasExpiry != 0 {
+		if r.ExpireAt, r.Body, ok = moment(r.Body); !ok {
+			return Record{}, false
+		}
 	}
-	if len(v) < 9 {
-		return Record{}, false
+	if v[0]&hasDue != 0 {
+		if r.DueAt, r.Body, ok = moment(r.Body); !ok {
+			return Record{}, false
+		}
 	}
-	r = Record{Type: Type(v[0] &^ hasExpiry), ExpireAt: int64(binary.BigEndian.Uint64(v[1:])), Body: v[9:]}
-	return r, r.ExpireAt > 0
+	return r, true
+}
+
+func moment(v []byte) (ms int64, rest []byte, ok bool) {
+	if len(v) < 8 {
+		return 0, nil, false
+	}
+	ms = int64(binary.BigEndian.Uint64(v))
+	return ms, v[8:], ms > 0
 }
 
 // mustRecord parses what this package stored. What it cannot parse is not
@@ -93,7 +117,8 @@ func mustRecord(v []byte) Record {
 	return r
 }
 
-// The first byte of a collection's body says where its elements are.
+// The first byte of a collection's body says where its elements are. Values
+// above these are the types' own.
 const (
 	// Inline: in the rest of the body, in the type's own format.
 	Inline byte = 0x00

@@ -155,17 +155,21 @@ func (s *Space) Put(key []byte, old, r Record) {
 	} else if obj, ok := old.Object(); ok && !names(r, obj) {
 		s.dropElements(s.slot, obj)
 	}
-	if old.ExpireAt == r.ExpireAt {
-		return
+	for _, at := range old.moments() {
+		if at != 0 && at != r.ExpireAt && at != r.DueAt {
+			s.unindex(s.slot, s.gen(), at, key)
+		}
 	}
-	if old.ExpireAt != 0 {
-		s.unindex(s.slot, s.gen(), old.ExpireAt, key)
-	}
-	if r.ExpireAt != 0 {
-		s.xkey = keys.ExpiryKey(s.xkey[:0], s.slot, r.ExpireAt, s.gen(), key)
-		s.Txn.Set(s.xkey, nil)
+	for _, at := range r.moments() {
+		if at != 0 && at != old.ExpireAt && at != old.DueAt {
+			s.xkey = keys.ExpiryKey(s.xkey[:0], s.slot, at, s.gen(), key)
+			s.Txn.Set(s.xkey, nil)
+		}
 	}
 }
+
+// moments are the times at which the expiry index names a record's key.
+func (r Record) moments() [2]int64 { return [2]int64{r.ExpireAt, r.DueAt} }
 
 // names says whether r is the record of obj.
 func names(r Record, obj Object) bool {
@@ -200,8 +204,10 @@ func (s *Space) Detach(key []byte, old Record) {
 	s.locate(key)
 	s.Txn.Delete(s.rkey)
 	s.addCount(s.slot, s.gen(), -1)
-	if old.ExpireAt != 0 {
-		s.unindex(s.slot, s.gen(), old.ExpireAt, key)
+	for _, at := range old.moments() {
+		if at != 0 {
+			s.unindex(s.slot, s.gen(), at, key)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 
@@ -92,9 +93,11 @@ func removeDead(txn kv.Txn, it kv.Iterator, slot base.Slot, gen uint32, n int) (
 			break
 		}
 		r := mustRecord(it.Value())
-		if r.ExpireAt != 0 {
-			scratch = keys.ExpiryKey(scratch[:0], slot, r.ExpireAt, gen, rec.Key)
-			txn.Delete(scratch)
+		for _, at := range r.moments() {
+			if at != 0 {
+				scratch = keys.ExpiryKey(scratch[:0], slot, at, gen, rec.Key)
+				txn.Delete(scratch)
+			}
 		}
 		if obj, ok := r.Object(); ok {
 			dropElements(txn, slot, obj)
@@ -111,10 +114,16 @@ func removeDead(txn kv.Txn, it kv.Iterator, slot base.Slot, gen uint32, n int) (
 	return removed, more
 }
 
-// SweepExpired removes keys whose deadline has passed, slot by slot from slot
-// `from` on, found through the expiry index. It does about budget units of
-// work: a unit is a key removed or a slot looked into.
-func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress {
+// Due looks at a value whose due time has come: it stores it anew with another
+// one, or removes its key. It does up to budget units of work, and says how
+// many it did; a due time that has still passed means that there is more.
+type Due func(s *Space, key []byte, r Record, budget int) (done int)
+
+// SweepExpired removes keys whose deadline has passed, and calls due for those
+// whose due time has come, slot by slot from slot `from` on, found through the
+// expiry index. It does about budget units of work: a unit is a key removed, one
+// of due's, or a slot looked into.
+func SweepExpired(txn kv.Txn, pid base.PartitionID, span base.Span, from uint16, budget int, due Due) Progress {
 	p := Progress{Next: max(from, span.Lo)}
 	if p.Next >= span.Hi {
 		return Progress{Next: span.Hi}
@@ -125,19 +134,21 @@ func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress 
 	it := txn.Iter(seek, upper)
 	defer it.Close()
 	locks, _ := txn.(interface{ Locked(base.Slot) bool })
-	var scratch []byte
+	e := expirer{txn: txn, pid: pid, span: span, due: due}
 	for ok := it.Next(); ok; budget-- {
 		slot, _ := keys.SlotOf(it.Key())
 		p.Next = uint16(slot)
 		if budget <= 0 {
 			return p
 		}
-		e, isExpiry := keys.ParseExpiryKey(it.Key())
+		entry, isExpiry := keys.ParseExpiryKey(it.Key())
 		locked := isExpiry && locks != nil && locks.Locked(slot)
-		if isExpiry && e.DeadlineMs <= now && !locked {
-			scratch = removeExpired(txn, it.Key(), e, scratch)
-			p.Removed++
-			ok = it.Next()
+		if isExpiry && entry.DeadlineMs <= now && !locked {
+			work, removed := e.meet(it.Key(), entry, budget)
+			p.Removed += removed
+			if budget -= work; budget > 0 {
+				ok = it.Next()
+			}
 			continue
 		}
 		if isExpiry { // the slot's other deadlines are later still
@@ -153,24 +164,71 @@ func SweepExpired(txn kv.Txn, span base.Span, from uint16, budget int) Progress 
 	return p
 }
 
-func removeExpired(txn kv.Txn, index []byte, e keys.Expiry, scratch []byte) []byte {
-	txn.Delete(index)
-	scratch = keys.RecordKey(scratch[:0], e.Slot, e.Gen, e.Key)
-	v, ok := txn.Get(scratch)
+// expirer is what a sweep does with entries of the expiry index.
+type expirer struct {
+	txn     kv.Txn
+	pid     base.PartitionID
+	span    base.Span
+	due     Due
+	gens    *Generations
+	space   Space
+	scratch []byte
+}
+
+// meet does what an entry whose time has come asks for. work is how much that
+// was beyond one unit, removed is what it removed.
+func (x *expirer) meet(index []byte, e keys.Expiry, budget int) (work, removed int) {
+	x.scratch = keys.RecordKey(x.scratch[:0], e.Slot, e.Gen, e.Key)
+	v, ok := x.txn.Get(x.scratch)
 	if !ok {
-		return scratch
+		x.txn.Delete(index)
+		return 0, 1
 	}
 	r := mustRecord(v)
-	if r.ExpireAt != e.DeadlineMs {
-		return scratch
+	now := x.txn.Now().Millis()
+	if r.DueAt == e.DeadlineMs && (r.ExpireAt == 0 || r.ExpireAt > now) {
+		if db, ok := x.namespace(e.Gen); ok {
+			x.space.Bind(x.txn, x.pid, x.span, db, x.gens)
+			n := x.due(&x.space, bytes.Clone(e.Key), r, budget)
+			return n, n
+		}
+	} else if r.ExpireAt != e.DeadlineMs && r.DueAt != e.DeadlineMs {
+		x.txn.Delete(index)
+		return 0, 1
 	}
-	txn.Delete(scratch)
+	x.remove(e, r)
+	return 0, 1
+}
+
+// namespace is the namespace of a generation; ok is false when it is dead.
+func (x *expirer) namespace(gen uint32) (db int, ok bool) {
+	if x.gens == nil {
+		g := LoadGenerations(x.txn, x.pid)
+		x.gens = &g
+	}
+	for db, live := range x.gens {
+		if live == gen {
+			return db, true
+		}
+	}
+	return 0, false
+}
+
+// remove removes a key with all that belongs to it.
+func (x *expirer) remove(e keys.Expiry, r Record) {
+	x.scratch = keys.RecordKey(x.scratch[:0], e.Slot, e.Gen, e.Key)
+	x.txn.Delete(x.scratch)
+	for _, at := range r.moments() {
+		if at != 0 {
+			x.scratch = keys.ExpiryKey(x.scratch[:0], e.Slot, at, e.Gen, e.Key)
+			x.txn.Delete(x.scratch)
+		}
+	}
 	if obj, ok := r.Object(); ok {
-		dropElements(txn, e.Slot, obj)
+		dropElements(x.txn, e.Slot, obj)
 	}
-	scratch = keys.CounterKey(scratch[:0], e.Slot, e.Gen)
-	addCounter(txn, scratch, -1)
-	return scratch
+	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
+	addCounter(x.txn, x.scratch, -1)
 }
 
 // NextDeadline is the earliest deadline in a slot's expiry index; ok is false

@@ -106,7 +106,7 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 	if at >= span.Hi {
 		at = span.Lo
 	}
-	p := keyspace.SweepExpired(txn, span, at, sweepBudget)
+	p := keyspace.SweepExpired(txn, id, span, at, sweepBudget, datatype.Due)
 	e.sweep[id] = p.Next
 	if p.Removed > 0 {
 		e.watches(txn).TouchAll()

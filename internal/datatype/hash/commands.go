@@ -188,7 +188,7 @@ func hIncrBy(c *command.Ctx) {
 		return
 	}
 	var text [20]byte
-	h.set(c.Args[2], strconv.AppendInt(text[:0], n, 10))
+	h.update(c.Args[2], strconv.AppendInt(text[:0], n, 10))
 	h.store()
 	c.Out.Int(n)
 }
@@ -219,7 +219,7 @@ func hIncrByFloat(c *command.Ctx) {
 		return
 	}
 	text := n.Append(nil)
-	h.set(c.Args[2], text)
+	h.update(c.Args[2], text)
 	h.store()
 	c.Out.Bulk(text)
 }

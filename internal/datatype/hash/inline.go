@@ -15,14 +15,18 @@ const (
 	maxInlineItem   = 1024 // bytes of a field or a value
 )
 
+// inlineTimed begins an inline hash whose entries have deadlines.
+const inlineTimed byte = 0x04
+
 // inlineHead is the length of what precedes the first entry.
 const inlineHead = 2
 
 // entry is a field of an inline hash, and where in the body it is.
 type entry struct {
 	field, value []byte
-	at           int // of the entry
-	valueAt      int // of the value's length
+	deadline     int64 // 0: none
+	at           int   // of the entry
+	valueAt      int   // of the value's length
 	end          int
 }
 
@@ -34,6 +38,13 @@ func entryAt(body []byte, at int) (e entry, ok bool) {
 	e.at = at
 	e.field, e.valueAt = item(body, at)
 	e.value, e.end = item(body, e.valueAt)
+	if body[0] == inlineTimed {
+		n, size := binary.Uvarint(body[e.end:])
+		if size <= 0 {
+			panic("hash: malformed inline hash")
+		}
+		e.deadline, e.end = int64(n), e.end+size
+	}
 	return e, true
 }
 
@@ -74,38 +85,43 @@ func findEntry(body, field []byte) (e entry, ok bool) {
 // emptyInline begins an inline hash in dst's memory.
 func emptyInline(dst []byte) []byte { return append(dst[:0], keyspace.Inline, 0) }
 
-// setInline changes body in place. ok is false, and body as it was, when the
-// result would be too large to stay in a record.
-func setInline(body, field, value []byte) (_ []byte, added, ok bool) {
+// setInline changes body in place; a deadline asks for a timed body. ok is
+// false, and the fields as they were, when the result would be too large to
+// stay in a record.
+func setInline(body, field, value []byte, deadline int64) (_ []byte, added, ok bool) {
 	if len(field) > maxInlineItem || len(value) > maxInlineItem {
 		return body, false, false
 	}
+	timed := body[0] == inlineTimed
+	var room [binary.MaxVarintLen64]byte
+	var tail []byte
+	if timed {
+		tail = binary.AppendUvarint(room[:0], uint64(deadline))
+	}
 	e, found := findEntry(body, field)
 	if !found {
-		if body[1] >= maxInlineFields || len(body)+itemSize(field)+itemSize(value) > maxInlineBytes {
+		if body[1] >= maxInlineFields || len(body)+itemSize(field)+itemSize(value)+len(tail) > maxInlineBytes {
 			return body, false, false
 		}
 		body[1]++
-		return appendItem(appendItem(body, field), value), true, true
+		return append(appendItem(appendItem(body, field), value), tail...), true, true
 	}
-	grow := itemSize(value) - (e.end - e.valueAt)
+	grow := itemSize(value) + len(tail) - (e.end - e.valueAt)
 	if len(body)+grow > maxInlineBytes {
 		return body, false, false
 	}
-	return appendAt(body, e.valueAt, e.end, grow, value), false, true
-}
-
-// appendAt replaces body[at:end] by value with its length, which is grow
-// bytes longer.
-func appendAt(body []byte, at, end, grow int, value []byte) []byte {
 	old := len(body)
 	for range max(grow, 0) {
 		body = append(body, 0)
 	}
-	copy(body[end+grow:], body[end:old])
+	copy(body[e.end+grow:], body[e.end:old])
 	body = body[:old+grow]
-	appendItem(body[:at:end+grow], value)
-	return body
+	// The value may be part of the body: an entry whose deadline changes.
+	at := e.valueAt + itemSize(value) - len(value)
+	copy(body[at:], value)
+	binary.PutUvarint(body[e.valueAt:at], uint64(len(value)))
+	copy(body[at+len(value):], tail)
+	return body, false, true
 }
 
 // deleteInline changes body in place.
@@ -116,4 +132,38 @@ func deleteInline(body, field []byte) (_ []byte, deleted bool) {
 	}
 	body[1]--
 	return append(body[:e.at], body[e.end:]...), true
+}
+
+// retimed is a copy of an inline hash in the form with or without deadlines;
+// without fields whose deadline is not after now.
+func retimed(body []byte, timed bool, now int64) []byte {
+	out := emptyInline(make([]byte, 0, len(body)+2*int(body[1])+8))
+	if timed {
+		out[0] = inlineTimed
+	}
+	for e, ok := entryAt(body, inlineHead); ok; e, ok = entryAt(body, e.end) {
+		if e.deadline != 0 && e.deadline <= now {
+			continue
+		}
+		out = append(out, body[e.at:e.valueAt]...)
+		out = appendItem(out, e.value)
+		if timed {
+			out = binary.AppendUvarint(out, uint64(e.deadline))
+		}
+		out[1]++
+	}
+	return out
+}
+
+// firstInline is the first of an inline hash's deadlines, or 0.
+func firstInline(body []byte) (first int64) {
+	if body[0] != inlineTimed {
+		return 0
+	}
+	for e, ok := entryAt(body, inlineHead); ok; e, ok = entryAt(body, e.end) {
+		if e.deadline != 0 && (first == 0 || e.deadline < first) {
+			first = e.deadline
+		}
+	}
+	return first
 }

@@ -29,7 +29,7 @@ func Rows() []cmd.Spec {
 		update = []string{"RW", "update"}
 		change = []string{"RW", "access", "update"}
 	)
-	return []cmd.Spec{
+	return append([]cmd.Spec{
 		row("hset", -4, writeFast, "2.0.0", hSet, update, "Sets fields of a hash.", "O(1) for each field", data),
 		row("hsetnx", 4, writeFast, "2.0.0", hSetNX, []string{"RW", "insert"}, "Sets a field of a hash unless it exists.", "O(1)", field, value),
 		row("hmset", -4, writeFast, "2.0.0", hmSet, update, "Sets fields of a hash; the older name of HSET.", "O(1) for each field", data),
@@ -48,5 +48,28 @@ func Rows() []cmd.Spec {
 			cmd.Block("options", cmd.Integer("count"), cmd.Token("withvalues", "WITHVALUES").Opt()).Opt()), "nondeterministic_output"),
 		tips(row("hscan", -3, cmd.ReadOnly, "2.8.0", hScan, access, "Walks through the fields of a hash, some at a time.", "O(1) for each field looked at",
 			cmd.Integer("cursor"), cmd.Pattern("pattern").After("MATCH").Opt(), cmd.Integer("count").After("COUNT").Opt()), "nondeterministic_output"),
+	}, deadlineRows()...)
+}
+
+// deadlineRows is the rows about the deadlines of fields.
+func deadlineRows() []cmd.Spec {
+	fields := cmd.Block("fields", cmd.Integer("numfields"), cmd.Text("field").Many()).After("FIELDS")
+	condition := cmd.OneOf("condition", cmd.Token("nx", "NX"), cmd.Token("xx", "XX"), cmd.Token("gt", "GT"), cmd.Token("lt", "LT")).Opt()
+	set := func(name string, run func(*cmd.Ctx), summary string, at cmd.Arg) cmd.Spec {
+		return row(name, -6, writeFast, "7.4.0", run, []string{"RW", "update"}, summary, "O(1) for each field", at, condition, fields)
+	}
+	get := func(name string, run func(*cmd.Ctx), summary string) cmd.Spec {
+		return row(name, -5, readFast, "7.4.0", run, []string{"RO", "access"}, summary, "O(1) for each field", fields)
+	}
+	return []cmd.Spec{
+		set("hexpire", hExpire, "Lets fields of a hash expire after some seconds.", cmd.Integer("seconds")),
+		set("hpexpire", hpExpire, "Lets fields of a hash expire after some milliseconds.", cmd.Integer("milliseconds")),
+		set("hexpireat", hExpireAt, "Lets fields of a hash expire at a moment, in seconds since 1970.", cmd.UnixTime("unix-time-seconds")),
+		set("hpexpireat", hpExpireAt, "Lets fields of a hash expire at a moment, in milliseconds since 1970.", cmd.UnixTime("unix-time-milliseconds")),
+		tips(get("httl", hTTL, "Answers in how many seconds fields of a hash expire."), "nondeterministic_output"),
+		tips(get("hpttl", hpTTL, "Answers in how many milliseconds fields of a hash expire."), "nondeterministic_output"),
+		get("hexpiretime", hExpireTime, "Answers when fields of a hash expire, in seconds since 1970."),
+		get("hpexpiretime", hpExpireTime, "Answers when fields of a hash expire, in milliseconds since 1970."),
+		row("hpersist", -5, cmd.Write|cmd.Fast, "7.4.0", hPersist, []string{"RW", "update"}, "Lets fields of a hash not expire any more.", "O(1) for each field", fields),
 	}
 }
