@@ -46,9 +46,11 @@ type Call struct {
 	Places  keyspace.Places
 	Gateway base.NodeID
 	Watches *Watches
-	// Waiters may be nil. Blocking says that the call may become one of them.
+	// Waiters may be nil. Blocking says that the call may become one of them,
+	// Waited that it is one and runs again.
 	Waiters  Waiters
 	Blocking bool
+	Waited   bool
 }
 
 // Evaluate runs a call and appends its reply. Names, arity and keys are
@@ -104,7 +106,7 @@ func (e *Evaluator) run(call Call) {
 		e.out.Error(errMoved)
 		return
 	}
-	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec, MayBlock: call.Blocking && call.Waiters != nil}
+	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec, MayBlock: call.Blocking && call.Waiters != nil, Waited: call.Waited}
 	if call.interested() {
 		before := effects(call)
 		spec.Run(&e.ctx)

@@ -135,6 +135,9 @@ type Ctx struct {
 	// MayBlock says that Block lets the command wait. It is false in a
 	// transaction, a script, and where several partitions are asked.
 	MayBlock bool
+	// Waited says that the command waits and is run again. What it meets now
+	// came while it waited: a value of another type is no error of its own.
+	Waited bool
 
 	blocked   bool
 	blockedAs [][]byte // the arguments to run it with again

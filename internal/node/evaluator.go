@@ -69,7 +69,7 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	}
 	call := command.Call{
 		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
-		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0,
+		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}
 	if req.Flags&partition.Group != 0 {
 		e.watching = true

@@ -66,6 +66,10 @@ type waiter struct {
 	bytes  int
 }
 
+// Waited says that a blocking request waits under this leadership, and so is run
+// again.
+func (req *Request) Waited() bool { return req.wait != nil }
+
 // place is a waiter's in one line.
 type place struct {
 	w          *waiter

@@ -74,7 +74,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 	reply, flushed := e.real.Evaluate(command.Call{
 		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
-		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0,
+		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}, reply)
 	if flushed {
 		e.watches(txn).TouchAll()

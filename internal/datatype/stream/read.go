@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"coterie/internal/command"
+	"coterie/internal/keyspace"
 )
 
 func xLen(c *command.Ctx) {
@@ -233,7 +234,7 @@ func (r *reading) resolved(c *command.Ctx) (args [][]byte) {
 func (r *reading) locate(c *command.Ctx) bool {
 	r.from, r.fresh = make([]id, len(r.keys)), make([]bool, len(r.keys))
 	for i, key := range r.keys {
-		s, ok := open(c, key)
+		s, ok := r.open(c, key)
 		if !ok {
 			return false
 		}
@@ -287,8 +288,19 @@ func (r *reading) stream(c *command.Ctx, key []byte) *value {
 	if len(r.keys) == 1 {
 		return r.only
 	}
-	s, _ := open(c, key)
+	s, _ := r.open(c, key)
 	return s
+}
+
+// open is open, but that XREAD goes on waiting when there is something else
+// than a stream now.
+func (r *reading) open(c *command.Ctx, key []byte) (s *value, ok bool) {
+	if c.Waited && !r.grouped {
+		if old := c.Lookup(key); old.Exists() && old.Type != keyspace.Stream {
+			return &value{c: c, key: key}, true
+		}
+	}
+	return open(c, key)
 }
 
 // nameStream begins one stream's part of a reply.

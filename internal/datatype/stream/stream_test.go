@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"coterie/internal/base"
+	"coterie/internal/keys"
 	"coterie/internal/keyspace"
 )
 
@@ -179,9 +181,27 @@ func TestBlocking(t *testing.T) {
 			t.Errorf("%s waits as %q and replies %q, want %q and %q", tc.line, got, out, tc.waits, tc.reply)
 		}
 	}
-	// What may not wait answers at once, as one that does not want to.
+	// One that waits and meets another type: XREAD goes on, XREADGROUP says so.
+	r.txn.Set(keys.RecordKey(nil, base.KeySlot([]byte("s")), 0, []byte("s")), []byte("\x01string"))
+	for line, want := range map[string]string{
+		"XREAD BLOCK 0 STREAMS none s 0 0":           "",
+		"XREADGROUP GROUP g new BLOCK 0 STREAMS s >": "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+	} {
+		call := r.call(strings.Fields(line)...)
+		call.Waiters, call.Blocking, call.Waited = &waiters{}, true, true
+		if out, _ := r.eval.Evaluate(call, nil); string(out) != want {
+			t.Errorf("%s, again: %q, want %q", line, out, want)
+		}
+	}
+}
+
+// TestNotBlocking: what may not wait answers at once.
+func TestNotBlocking(t *testing.T) {
+	r := newRunner(t)
+	r.run("XGROUP CREATE s g 0 MKSTREAM")
 	r.want("*-1\r\n", "XREAD BLOCK 0 STREAMS s $")
 	r.want("*-1\r\n", "XREADGROUP GROUP g new BLOCK 0 STREAMS s >")
+	r.want("*-1\r\n", "XREAD BLOCK 0 STREAMS s 0")
 	r.want(":0\r\n", "XGROUP CREATECONSUMER s g new")
 }
 
