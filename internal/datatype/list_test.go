@@ -1,6 +1,7 @@
 package datatype_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -8,7 +9,9 @@ import (
 	"testing"
 
 	"coterie/internal/command"
+	"coterie/internal/keys"
 	"coterie/internal/keyspace"
+	"coterie/internal/keyspace/tree"
 )
 
 func (g generator) listKey() string { return pick(g, "l1", "l2", "{t}l3", "biglist", g.key()) }
@@ -364,6 +367,30 @@ func (m *model) compareList(s *server, key string, want []string) {
 	s.t.Helper()
 	s.want(bulks(want), "lrange", key, "0", "-1")
 	s.want(integer(len(want)), "llen", key)
+	s.checkNodes(key)
+}
+
+// checkNodes verifies the tree of a large list, and that the store holds no
+// other nodes of it.
+func (s *server) checkNodes(key string) {
+	s.t.Helper()
+	var space keyspace.Space
+	space.Bind(s.txn, 1, wholeSpan, int(s.db), nil)
+	r := space.Lookup([]byte(key))
+	obj, large := r.Object()
+	if !large {
+		return
+	}
+	slot, stored := space.Slot([]byte(key)), 0
+	it := s.txn.Iter(keys.NodeBounds(slot, obj.ID))
+	for it.Next() {
+		stored++
+	}
+	it.Close()
+	root := tree.Root{Node: binary.BigEndian.Uint64(r.Rest()), Height: r.Rest()[8], Count: obj.Count}
+	if err := tree.Check(space.Nodes(slot, &obj), root, func(uint64) { stored-- }); err != nil || stored != 0 {
+		s.t.Fatalf("list %q has %d nodes too many: %v", key, stored, err)
+	}
 }
 
 func TestListEncodings(t *testing.T) {
