@@ -168,7 +168,7 @@ func (c *Call) touchedAll() {
 }
 
 // wait makes a call one that waits, after its command called Block.
-func (e *Evaluator) wait(call Call, spec *Spec) {
+func (e *Evaluator) wait(call *Call, spec *Spec) {
 	var keys [][]byte
 	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
 	for _, i := range e.keys {

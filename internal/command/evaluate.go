@@ -15,6 +15,7 @@ type Evaluator struct {
 	out   resp.Writer
 	ctx   Ctx
 
+	call         Call  // being run
 	keys         []int // scratch
 	groupFlushed bool  // by one of a group's commands
 }
@@ -67,7 +68,7 @@ func (e *Evaluator) Evaluate(call Call, reply []byte) (_ []byte, flushed bool) {
 	}
 	reply = e.out.Buf
 	e.out.Buf = nil
-	e.ctx.Args = nil
+	e.ctx, e.call = Ctx{}, Call{}
 	return reply, e.groupFlushed || !call.Group && e.space.Flushed()
 }
 
@@ -83,46 +84,86 @@ func (e *Evaluator) bind(call Call, db int) {
 
 func (e *Evaluator) run(call Call) {
 	e.bind(call, int(call.DB))
-	if len(call.Args) == 0 {
-		e.out.Error("ERR empty command")
+	e.ctx = Ctx{Space: &e.space, Out: &e.out, MayBlock: call.Blocking && call.Waiters != nil, Waited: call.Waited, eval: e}
+	e.call = call
+	e.dispatch(&e.call, &e.ctx)
+}
+
+// dispatch runs a command over the space as it is bound.
+func (e *Evaluator) dispatch(call *Call, c *Ctx) {
+	spec, why := e.find(call)
+	if why == "" && !e.ownsKeys(spec, call.Args) {
+		why = errMoved
+	}
+	if why != "" {
+		c.Out.Error(why)
 		return
 	}
-	spec := e.table.Lookup(call.Args)
-	switch {
-	case spec == nil:
-		e.out.Error(e.table.Unknown(call.Args))
-		return
-	case !spec.CheckArity(len(call.Args)):
-		e.out.Error(spec.ArityError())
-		return
-	case spec.Run == nil:
-		e.out.Error("ERR '" + spec.Full + "' is not run by partitions")
-		return
-	case call.DB >= keyspace.Namespaces:
-		e.out.Error("ERR DB index is out of range")
-		return
-	}
-	if !e.ownsKeys(spec, call.Args) {
-		e.out.Error(errMoved)
-		return
-	}
-	e.ctx = Ctx{Space: &e.space, Args: call.Args, Out: &e.out, Spec: spec, MayBlock: call.Blocking && call.Waiters != nil, Waited: call.Waited}
+	c.Args, c.Spec, c.call = call.Args, spec, call
 	if call.interested() {
 		before := effects(call)
-		spec.Run(&e.ctx)
+		spec.Run(c)
 		if after := effects(call); after != before || after < 0 {
 			e.touch(call, spec)
 		}
 	} else {
-		spec.Run(&e.ctx)
+		spec.Run(c)
 	}
-	if e.ctx.blocked {
+	if c.blocked {
 		e.wait(call, spec)
 	}
 }
 
+// find is the row of a call's command, or why it cannot be run.
+func (e *Evaluator) find(call *Call) (spec *Spec, why string) {
+	if len(call.Args) == 0 {
+		return nil, "ERR empty command"
+	}
+	spec = e.table.Lookup(call.Args)
+	switch {
+	case spec == nil:
+		return nil, e.table.Unknown(call.Args)
+	case !spec.CheckArity(len(call.Args)):
+		return nil, spec.ArityError()
+	case spec.Run == nil:
+		return nil, "ERR '" + spec.Full + "' is not run by partitions"
+	case call.DB >= keyspace.Namespaces:
+		return nil, "ERR DB index is out of range"
+	}
+	return spec, ""
+}
+
+// Reachable says whether a command that runs as a part of this one may use
+// these arguments' keys here: this partition has them all, and no transaction
+// has locked one that this command did not name itself. Arguments that make no
+// sense are fine.
+func (c *Ctx) Reachable(args [][]byte) bool {
+	spec := c.eval.table.Lookup(args)
+	if spec == nil || !spec.CheckArity(len(args)) {
+		return true
+	}
+	if !c.eval.ownsKeys(spec, args) {
+		return false
+	}
+	locks, _ := c.Txn.(interface{ Locked(base.Slot) bool })
+	for _, i := range c.eval.keys {
+		if locks != nil && locks.Locked(base.KeySlot(args[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// Call runs another command as a part of this one, in the same database, and
+// writes its reply to w. Its keys must be [Ctx.Reachable]. It does not block.
+func (c *Ctx) Call(args [][]byte, w *resp.Writer) {
+	inner := *c.call
+	inner.Args, inner.DB, inner.Blocking = args, uint8(c.DB), false
+	c.eval.dispatch(&inner, &Ctx{Space: c.Space, Out: w, eval: c.eval})
+}
+
 // touch tells who watches the keys of a command that wrote, or waits for them.
-func (e *Evaluator) touch(call Call, spec *Spec) {
+func (e *Evaluator) touch(call *Call, spec *Spec) {
 	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
 	if len(e.keys) == 0 {
 		call.touchedAll()

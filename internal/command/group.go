@@ -125,9 +125,9 @@ func (e *Evaluator) runGroup(call Call) {
 // counts as a change.
 func (e *Evaluator) settled(call Call, watched []byte) {
 	e.bind(call, int(watched[0]))
-	before := effects(call)
+	before := effects(&call)
 	e.space.Lookup(watched[1:])
-	if effects(call) != before {
+	if effects(&call) != before {
 		call.touched(watched)
 	}
 }
@@ -149,6 +149,9 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 		e.out.NullArray()
 		return
 	}
+	if !e.fenced(call, commands) {
+		return
+	}
 	e.out.Array(len(commands))
 	flushed := false
 	for _, c := range commands {
@@ -161,9 +164,28 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 	e.groupFlushed = flushed
 }
 
+// fenced runs the commands of a group that are conditions for all: if one of
+// them fails, its error is the group's reply.
+func (e *Evaluator) fenced(call Call, commands []Grouped) bool {
+	start := len(e.out.Buf)
+	for _, c := range commands {
+		if spec := e.table.Lookup(c.Args); spec == nil || !spec.Condition || len(c.Args) > spec.Wraps {
+			continue
+		}
+		one := call
+		one.DB, one.Args, one.Group = c.DB, c.Args, false
+		e.run(one)
+		if e.out.Buf[start] == '-' {
+			return false
+		}
+		e.out.Buf = e.out.Buf[:start]
+	}
+	return true
+}
+
 // effects measures what a call's transaction has written so far, if it can
 // tell; -1 if not.
-func effects(call Call) int {
+func effects(call *Call) int {
 	if t, ok := call.Txn.(interface{ Effects() int }); ok {
 		return t.Effects()
 	}

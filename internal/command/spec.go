@@ -110,6 +110,13 @@ type Spec struct {
 	// all. Arguments that make no sense have no keys: Run says what is wrong.
 	FindKeys func(dst []int, args [][]byte) []int
 
+	// Wraps is the place from which on the arguments may be a command of their
+	// own, whose keys count as this one's; 0: nowhere. It is run with Ctx.Call.
+	Wraps int
+	// Condition says that without a command of its own it is a condition: in a
+	// transaction, nothing is run if it fails.
+	Condition bool
+
 	// Of a command with the flag Blocking, whose Run calls Ctx.Block when it
 	// finds nothing: Timeout says where its timeout is. Broadcast says that it
 	// takes nothing away from others that wait for the same key. TimedOut
@@ -119,7 +126,8 @@ type Spec struct {
 	TimedOut  func(*resp.Writer)
 
 	// Full is the name with its container's, "object|encoding". NewTable sets it.
-	Full string
+	Full  string
+	table *Table
 
 	// Run evaluates the command. It validates before it writes.
 	Run func(*Ctx)
@@ -139,6 +147,8 @@ type Ctx struct {
 	// came while it waited: a value of another type is no error of its own.
 	Waited bool
 
+	eval      *Evaluator
+	call      *Call
 	blocked   bool
 	blockedAs [][]byte // the arguments to run it with again
 }

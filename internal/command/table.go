@@ -45,7 +45,7 @@ func (t *Table) add(row *Spec, parent string) error {
 	case row.Keys.First > 0 && row.Keys.Step <= 0:
 		return fmt.Errorf("command %q: keys without a step", row.Full)
 	}
-	if row.FindKeys != nil {
+	if row.table = t; row.FindKeys != nil || row.Wraps > 0 {
 		row.Flags |= MovableKeys
 	}
 	t.byName[row.Full] = row
@@ -166,7 +166,17 @@ func (s *Spec) AppendKeys(dst []int, args [][]byte) []int {
 	if s.FindKeys != nil {
 		return s.FindKeys(dst, args)
 	}
-	return s.Keys.appendTo(dst, len(args))
+	dst = s.Keys.appendTo(dst, len(args))
+	if s.Wraps > 0 && s.Wraps < len(args) {
+		if inner := s.table.Lookup(args[s.Wraps:]); inner != nil && inner.CheckArity(len(args)-s.Wraps) {
+			n := len(dst)
+			dst = inner.AppendKeys(dst, args[s.Wraps:])
+			for ; n < len(dst); n++ {
+				dst[n] += s.Wraps
+			}
+		}
+	}
+	return dst
 }
 
 // NumberedKeys makes a FindKeys for commands whose argument `at` is the number

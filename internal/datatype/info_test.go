@@ -15,6 +15,9 @@ func TestInfoAgainstRedis(t *testing.T) {
 	r := startRedis(t)()
 	s := newServer(t, 0)
 	for _, row := range s.table.Commands() {
+		if unknown[row.Full] {
+			continue
+		}
 		names := []string{row.Full}
 		for i := range row.Sub {
 			names = append(names, row.Sub[i].Full)
@@ -35,6 +38,9 @@ func TestInfoAgainstRedis(t *testing.T) {
 		}
 	}
 }
+
+// unknown are commands that Redis does not have.
+var unknown = map[string]bool{"fence": true, "fencetoken": true}
 
 // elements are the places of COMMAND INFO's ten elements that are compared.
 var elements = map[int]string{0: "name", 1: "arity", 2: "flags", 3: "first key", 4: "last key", 5: "step", 6: "categories", 7: "tips", 8: "key specs"}

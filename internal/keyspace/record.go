@@ -41,14 +41,16 @@ func (t Type) String() string {
 }
 
 // Bits of a record's type byte: when they are set, eight bytes each follow it,
-// a deadline and a due time.
+// a deadline, a due time and a token.
 const (
 	hasExpiry = 0x80
 	hasDue    = 0x40
+	hasToken  = 0x20
+	hasBits   = hasExpiry | hasDue | hasToken
 )
 
-// Record is what is stored under a key: a type byte, the deadline and the due
-// time if it has them, and the body.
+// Record is what is stored under a key: a type byte, the deadline, the due
+// time and the token if it has them, and the body.
 type Record struct {
 	Type Type
 	// ExpireAt is the deadline in milliseconds since the Unix epoch; 0: none.
@@ -56,6 +58,9 @@ type Record struct {
 	// DueAt is when the type wants to look at the value again, in milliseconds
 	// since the Unix epoch; 0: never. The expiry index finds it; see [SweepExpired].
 	DueAt int64
+	// Token is the record's fencing token: whoever takes the key as a lock gets a
+	// higher one than all before. 0: it was not made as a lock.
+	Token uint64
 	// Body is the value in its type's own format. As Lookup returns it, it is
 	// valid until the end of the transaction and must not be changed.
 	Body []byte
@@ -76,34 +81,45 @@ func AppendRecord(dst []byte, r Record) []byte {
 		dst[head] |= hasDue
 		dst = binary.BigEndian.AppendUint64(dst, uint64(r.DueAt))
 	}
+	if r.Token != 0 {
+		dst[head] |= hasToken
+		dst = binary.BigEndian.AppendUint64(dst, r.Token)
+	}
 	return append(dst, r.Body...)
 }
 
 // ParseRecord takes a stored record apart; Body is part of v, not a copy.
 func ParseRecord(v []byte) (r Record, ok bool) {
-	if len(v) == 0 || v[0]&^(hasExpiry|hasDue) == 0 {
+	if len(v) == 0 || v[0]&^hasBits == 0 {
 		return Record{}, false
 	}
-	r = Record{Type: Type(v[0] &^ (hasExpiry | hasDue)), Body: v[1:]}
+	r = Record{Type: Type(v[0] &^ hasBits), Body: v[1:]}
 	if v[0]&hasExpiry != 0 {
-		if r.ExpireAt, r.Body, ok = moment(r.Body); !ok {
+		if r.ExpireAt, r.Body, ok = stored64(r.Body); !ok {
 			return Record{}, false
 		}
 	}
 	if v[0]&hasDue != 0 {
-		if r.DueAt, r.Body, ok = moment(r.Body); !ok {
+		if r.DueAt, r.Body, ok = stored64(r.Body); !ok {
 			return Record{}, false
 		}
+	}
+	if v[0]&hasToken != 0 {
+		token, rest, ok := stored64(r.Body)
+		if !ok {
+			return Record{}, false
+		}
+		r.Token, r.Body = uint64(token), rest
 	}
 	return r, true
 }
 
-func moment(v []byte) (ms int64, rest []byte, ok bool) {
+func stored64(v []byte) (n int64, rest []byte, ok bool) {
 	if len(v) < 8 {
 		return 0, nil, false
 	}
-	ms = int64(binary.BigEndian.Uint64(v))
-	return ms, v[8:], ms > 0
+	n = int64(binary.BigEndian.Uint64(v))
+	return n, v[8:], n > 0
 }
 
 // mustRecord parses what this package stored. What it cannot parse is not

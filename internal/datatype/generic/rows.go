@@ -1,6 +1,10 @@
 package generic
 
-import cmd "coterie/internal/command"
+import (
+	"slices"
+
+	cmd "coterie/internal/command"
+)
 
 const (
 	readFast  = cmd.ReadOnly | cmd.Fast
@@ -14,7 +18,7 @@ func row(name string, arity int, flags cmd.Flags, since string, run func(*cmd.Ct
 
 // Rows is the command rows that work on keys of any type.
 func Rows() []cmd.Spec {
-	return append(append(keyRows(), expireRows()...), wholeRows()...)
+	return slices.Concat(keyRows(), fenceRows(), expireRows(), wholeRows())
 }
 
 // using says where a row's keys are and how they are used.

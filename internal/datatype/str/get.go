@@ -21,7 +21,18 @@ func reply(c *command.Ctx, r keyspace.Record) {
 
 // put stores a string in the place of old, with its deadline or without.
 func put(c *command.Ctx, key []byte, old keyspace.Record, body []byte, expireAt int64) {
-	c.Put(key, old, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body})
+	r := keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body}
+	if old.Token != 0 && string(old.Body) == string(body) { // its holder prolongs a lock
+		r.Token = old.Token
+	}
+	c.Put(key, old, r)
+}
+
+// take is put for a key that there is not: it may be a lock, and gets a token
+// that is higher than that of any lock before.
+func take(c *command.Ctx, key []byte, body []byte, expireAt int64) {
+	token := c.Txn.NewObjectID(c.Slot(key)) + 1
+	c.Put(key, keyspace.Record{}, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Token: token, Body: body})
 }
 
 func get(c *command.Ctx) {

@@ -134,7 +134,11 @@ func set(c *command.Ctx) {
 	if o.keepTTL {
 		at = old.ExpireAt
 	}
-	put(c, key, old, c.Args[2], at)
+	if o.nx {
+		take(c, key, c.Args[2], at)
+	} else {
+		put(c, key, old, c.Args[2], at)
+	}
 	if !o.get {
 		c.Out.Simple("OK")
 	}
@@ -146,7 +150,7 @@ func setNX(c *command.Ctx) {
 		c.Out.Int(0)
 		return
 	}
-	put(c, c.Args[1], old, c.Args[2], 0)
+	take(c, c.Args[1], c.Args[2], 0)
 	c.Out.Int(1)
 }
 
@@ -180,7 +184,13 @@ func mSetNX(c *command.Ctx) {
 			return
 		}
 	}
-	setPairs(c)
+	for i := 1; i < len(c.Args); i += 2 {
+		if old := c.Lookup(c.Args[i]); old.Exists() { // named twice
+			put(c, c.Args[i], old, c.Args[i+1], 0)
+		} else {
+			take(c, c.Args[i], c.Args[i+1], 0)
+		}
+	}
 	c.Out.Int(1)
 }
 
