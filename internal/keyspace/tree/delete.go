@@ -30,12 +30,13 @@ func (t *Tree) DeleteRange(i, j uint64) {
 // lower makes the root's only child the root.
 func (t *Tree) lower() {
 	for t.root.Height > 0 {
-		_, list := t.children(t.top(), t.root.Height)
-		if len(list) != 1 {
+		b := t.node(t.root.Node, t.root.Height)
+		it := branch(b, t.root.Count)
+		if !it.next() || it.at < len(b) {
 			return
 		}
 		t.drop(t.root.Node)
-		t.root.Node = list[0].id
+		t.root.Node = it.id
 		t.root.Height--
 	}
 }
@@ -88,9 +89,9 @@ func (t *Tree) cutOne(c child, height uint8, i, j uint64) (_ child, ok bool) {
 	if b == nil {
 		return c, true
 	}
-	it := branch(b, c.count)
+	it, before := branch(b, c.count), uint64(0)
 	for it.next() && i >= it.count {
-		i, j = i-it.count, j-it.count
+		i, j, before = i-it.count, j-it.count, it.id
 	}
 	if it.bad || it.id == 0 {
 		panic(malformed(c.id))
@@ -100,7 +101,12 @@ func (t *Tree) cutOne(c child, height uint8, i, j uint64) (_ child, ok bool) {
 	}
 	n, _ := t.cut(it.child, height-1, i, j)
 	c.count -= j - i
-	if len(t.node(n.id, height-1)) >= sizeLimit(height-1)/4 {
+	after := it
+	after.next()
+	if it.at == len(b) {
+		after.id = 0
+	}
+	if !t.joins(n.id, before, height-1) && !t.joins(n.id, after.id, height-1) {
 		t.set(c.id, b, it.recount(n.count))
 		return c, true
 	}
@@ -257,21 +263,24 @@ func (t *Tree) dropAll(c child, height uint8) {
 // settle joins the node at k with a neighbour if little is left of it and
 // both fit well into one.
 func (t *Tree) settle(list []child, k int, height uint8) []child {
-	limit := sizeLimit(height)
-	own := len(t.node(list[k].id, height))
-	if own >= limit/4 {
-		return list
-	}
 	for _, left := range [2]int{k - 1, k} {
 		if left < 0 || left+1 >= len(list) {
 			continue
 		}
 		other := list[2*left+1-k]
-		if own+len(t.node(other.id, height)) <= limit*3/4 && t.join(&list[left], list[left+1], height) {
+		if t.joins(list[k].id, other.id, height) && t.join(&list[left], list[left+1], height) {
 			return append(list[:left+1], list[left+2:]...)
 		}
 	}
 	return list
+}
+
+// joins says whether little is left of a node and it is to be joined with a
+// neighbour; 0 is none.
+func (t *Tree) joins(id, neighbour uint64, height uint8) bool {
+	limit := sizeLimit(height)
+	own := len(t.node(id, height))
+	return neighbour != 0 && own < limit/4 && own+len(t.node(neighbour, height)) <= limit*3/4
 }
 
 // join moves all of b into a, its neighbour to the left.
