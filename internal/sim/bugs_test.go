@@ -12,6 +12,18 @@ var staleReads = Options{
 	Workload: "register", Faults: []string{"isolate", "pause"}, FaultEvery: 2 * second,
 }
 
+// overtaken is for entries that are replaced while they are being written.
+var overtaken = Options{
+	Nodes: 3, Partitions: 4, NoGrow: true, Sessions: 4, Think: 20 * milli, Duration: 20 * time.Second,
+	Faults: []string{"hung-disk", "split"}, FaultEvery: 700 * milli,
+}
+
+// lateMessages is for what arrives after all, while others have gone on.
+var lateMessages = Options{
+	Nodes: 3, Partitions: 3, NoGrow: true, Tame: true, Sessions: 6, Think: 20 * milli, Keys: 4, Duration: 30 * time.Second,
+	Workload: "bank,append", Faults: []string{"one-way", "bridge", "reset", "slow-link", "flapping"}, FaultEvery: 500 * milli,
+}
+
 // transactions is for bugs in those over several partitions.
 var transactions = Options{Nodes: 3, Partitions: 3, Workload: "bank,append,skew"}
 
@@ -59,6 +71,17 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "transactions do not look at what was watched", bug: BugBlindWatch, with: transactions},
 		{name: "a commit is taken for an abort", bug: BugDroppedIntent, with: transactions},
 		{name: "an intent is given up without asking", bug: BugImpatient, with: transactions},
+		{name: "a leader whose disk hangs goes on leading", bug: BugHungLeader,
+			with: Options{Nodes: 3, ElectionTicks: 20, Think: 20 * milli, Faults: []string{"hung-disk"}, FaultEvery: second}},
+		{name: "an overtaken append is taken for the one at its index", bug: BugStaleAppend, first: 80, with: overtaken},
+		{name: "logs are cut while a snapshot is sent", bug: BugCutWhileSent,
+			with: Options{Nodes: 3, KeepEntries: 1, HousekeepTicks: 7, Faults: []string{"crash-point", "pause"}, FaultEvery: 300 * milli}},
+		{name: "home forgets an abort before the PREPARE has come", bug: BugLatePrepare, with: lateMessages},
+		{name: "VALIDATE does not see locks that were just released", bug: BugReleasedLocks, with: transactions},
+		{name: "VALIDATE takes what another leadership said", bug: BugStaleValidate, first: 50, with: transactions},
+		{name: "nobody asks about transactions that were left", bug: BugNoRecovery, with: transactions},
+		{name: "WATCH compares values", bug: BugValueWatch, with: Options{Nodes: 3, Workload: "skew"}},
+		{name: "a transaction that is sent again is not recognized", bug: BugRetriedWrites, with: transactions},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			start := time.Now()

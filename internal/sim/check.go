@@ -4,6 +4,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/partition"
 	"coterie/internal/placement"
+	"coterie/internal/storage/logstore"
 	"coterie/internal/workload"
 
 	"github.com/cespare/xxhash/v2"
@@ -98,6 +99,64 @@ func (c *cluster) checkPromotions(r *partition.Replica, ms []placement.Member, c
 			if change.GetType() == pb.ConfChangeType_ConfChangeAddNode && uint64(m.Replica) == change.GetNodeId() &&
 				(!m.Live || m.Match+placement.CaughtUpEntries < commit) {
 				c.violate("p%d replica %d becomes a voter, live %v, with %d of %d entries", r.Partition(), m.Replica, m.Live, m.Match, commit)
+			}
+		}
+	}
+}
+
+// sentEntry is an index of a partition's log as the leader of a term has it.
+type sentEntry struct {
+	partition   base.PartitionID
+	term, index uint64
+}
+
+// checkAcknowledged: what a member tells its leader to have is on its disk. It
+// looks at messages on their way out.
+func (c *cluster) checkAcknowledged(p *proc, m *partition.Message) {
+	r := m.Raft
+	switch {
+	case r.GetType() == pb.MsgApp:
+		for _, e := range r.GetEntries() {
+			c.entries[sentEntry{m.Partition, r.GetTerm(), e.GetIndex()}] = e.GetTerm()
+		}
+	case r.GetType() == pb.MsgAppResp && !r.GetReject():
+		want, known := c.entries[sentEntry{m.Partition, r.GetTerm(), r.GetIndex()}]
+		if !known {
+			return
+		}
+		if have, ok := p.m.logs.synced(m.Partition, r.GetIndex()); !ok || have != want && have != 0 {
+			c.violate("n%d p%d acknowledges index %d of term %d, and its disk holds there an entry of term %d", p.m.id, m.Partition, r.GetIndex(), want, have)
+		}
+	}
+}
+
+// hungGrace is how long a leader's disk may hang, in ticks, before the node
+// falls silent, as in package shard.
+const hungGrace = 40
+
+// checkHung: a leader whose disk hangs does not stay one. It falls silent, and
+// steps down when it hears nobody any more.
+func (p *proc) checkHung() {
+	if !p.logBusy || !p.appending {
+		return
+	}
+	if p.hungTicks++; p.hungTicks <= hungGrace+4*p.c.opts.ElectionTicks {
+		return
+	}
+	for _, r := range p.shard.Replicas() {
+		if r.Leads() && len(r.State().Conf.Voters) > 1 {
+			p.c.violate("n%d leads p%d, and its disk has been hanging for %d ticks", p.m.id, r.Partition(), p.hungTicks)
+		}
+	}
+}
+
+// checkCut: no log is cut behind a snapshot that is being sent.
+func (p *proc) checkCut(ups []logstore.Update) {
+	for i := range ups {
+		for _, id := range sortedKeys(p.outStreams) {
+			out := p.outStreams[id]
+			if t := ups[i].Truncate; t != nil && out.replica.Partition() == ups[i].Partition && t.Index > out.index {
+				p.c.violate("n%d cuts the log of p%d at %d, and sends a snapshot that stands at %d", p.m.id, ups[i].Partition, t.Index, out.index)
 			}
 		}
 	}

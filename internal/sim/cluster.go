@@ -44,6 +44,14 @@ const (
 	BugBlindWatch             // transactions do not look at what was watched
 	BugDroppedIntent          // a participant takes a commit for an abort
 	BugImpatient              // a participant gives an intent up without asking home
+	BugHungLeader             // a leader whose disk hangs goes on leading
+	BugStaleAppend            // an append that was overtaken is taken for the one at its index
+	BugCutWhileSent           // logs are cut while a snapshot is sent
+	BugLatePrepare            // home forgets that it aborted a transaction
+	BugReleasedLocks          // VALIDATE does not see locks that its round released
+	BugStaleValidate          // VALIDATE takes what another leadership said
+	BugNoRecovery             // nobody asks about transactions that their coordinator left
+	BugValueWatch             // what is watched is the value
 )
 
 // cluster is one run.
@@ -66,6 +74,7 @@ type cluster struct {
 	net        weather
 	parcels    int64 // sent so far
 	leaders    map[leadership]base.NodeID
+	entries    map[sentEntry]uint64 // terms of entries that leaders sent
 	digests    map[position]uint64
 	stats      Stats
 	clients
@@ -101,7 +110,7 @@ func build(o *Options) (*cluster, error) {
 	}
 	c := &cluster{
 		world: newWorld(o.Seed, o.Trace), opts: *o, spans: map[base.PartitionID]base.Span{},
-		leaders: map[leadership]base.NodeID{}, digests: map[position]uint64{},
+		leaders: map[leadership]base.NodeID{}, entries: map[sentEntry]uint64{}, digests: map[position]uint64{},
 		armed: map[Point]int{}, faultDice: newDice(o.Seed, "what follows from faults"),
 	}
 	c.fair = climate(newDice(o.Seed, "network"), o.Harsh)

@@ -33,6 +33,9 @@ type nodeLog interface {
 	replicas() []logstore.State
 	state(p base.PartitionID) (logstore.State, bool)
 	reader(p base.PartitionID) partition.LogReader
+	// synced is the term of what the disk holds at an index; 0 if it cannot tell,
+	// for the log was cut behind it, or at all.
+	synced(p base.PartitionID, index uint64) (term uint64, ok bool)
 }
 
 // logDisk is a model of package logstore: updates apply in order, a batch that
@@ -164,6 +167,18 @@ func (d *logDisk) damage(dice dice) bool {
 }
 
 func (d *logDisk) reader(p base.PartitionID) partition.LogReader { return logReader{d, p} }
+
+func (d *logDisk) synced(p base.PartitionID, index uint64) (term uint64, ok bool) {
+	l := d.disk[p]
+	if l == nil || index > l.last() {
+		return 0, false
+	}
+	if index < l.mark.Index {
+		return 0, true
+	}
+	term, err := l.term(index)
+	return term, err == nil
+}
 
 func applyAll(logs map[base.PartitionID]*replicaLog, updates []logstore.Update) error {
 	for i := range updates {

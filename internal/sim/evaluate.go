@@ -25,17 +25,20 @@ type evaluator struct {
 // watching is what clients watch in a partition, under one leadership.
 type watching struct {
 	command.Watches
-	term uint64
+	term   uint64
+	values map[string]string // of what is watched, for BugValueWatch
 }
 
-func (e evaluator) watches(txn *partition.Txn) *command.Watches {
+func (e evaluator) watching(txn *partition.Txn) *watching {
 	w := e.watch[txn.Partition()]
 	if w == nil || w.term != txn.Term() {
-		w = &watching{term: txn.Term()}
+		w = &watching{term: txn.Term(), values: map[string]string{}}
 		e.watch[txn.Partition()] = w
 	}
-	return &w.Watches
+	return w
 }
+
+func (e evaluator) watches(txn *partition.Txn) *command.Watches { return &e.watching(txn).Watches }
 
 // Limits of the simulated nodes.
 const (
@@ -72,7 +75,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		return append(append(reply, '+'), b...)
 	}
 	reply, flushed := e.real.Evaluate(command.Call{
-		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(req),
+		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(txn, req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
 		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}, reply)
@@ -93,7 +96,7 @@ func (e evaluator) Slots(req *partition.Request, visit func(base.Slot)) bool {
 	if e.m.c.opts.Bug == BugNoLocks {
 		return true
 	}
-	return e.real.Slots(req.Args, req.Flags&partition.Group != 0, visit)
+	return e.real.Slots(req.Args, req.Flags&partition.Group != 0, e.slotsPlanted(req, visit))
 }
 
 // Background implements partition.Evaluator.

@@ -241,6 +241,7 @@ func newProc(m *machine) *proc {
 		sentTo: map[base.ReplicaID]int{}, confs: map[base.PartitionID]partition.Conf{},
 		outStreams: map[uint64]*outStream{}, inStreams: map[uint64]*inStream{},
 		evaluator: m.newEvaluator(), confirmed: map[base.PartitionID]int64{},
+		validates: map[*[]byte]bool{}, locked: map[base.PartitionID]map[base.Slot]bool{},
 		digested: map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
 	}
 	m.c.noteClock(m.offset)

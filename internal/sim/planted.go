@@ -1,11 +1,15 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 
 	"coterie/internal/base"
+	"coterie/internal/command"
 	"coterie/internal/keys"
 	"coterie/internal/kv"
 	"coterie/internal/partition"
@@ -176,8 +180,8 @@ func (p *proc) membersPlanted(ms []placement.Member, commit uint64) []placement.
 }
 
 // argsPlanted changes a request's arguments.
-func (e evaluator) argsPlanted(req *partition.Request) [][]byte {
-	args := req.Args
+func (e evaluator) argsPlanted(txn *partition.Txn, req *partition.Request) [][]byte {
+	args := e.valuesPlanted(txn, req, req.Args)
 	if e.m.c.opts.Bug != BugBlindWatch || req.Flags&partition.Group == 0 || string(args[0]) != "exec" {
 		return args
 	}
@@ -187,9 +191,165 @@ func (e evaluator) argsPlanted(req *partition.Request) [][]byte {
 
 // resolvedPlanted changes what a participant is told of a transaction.
 func (p *proc) resolvedPlanted(req *partition.Request) {
-	if p.c.opts.Bug == BugDroppedIntent && req.Flags&partition.Transaction != 0 && req.Args[0][0] == 'R' {
-		req.Args = append([][]byte{{'R', 0}}, req.Args[1:]...)
+	const prepareArgs = 3 // in front of the group, see partition.PrepareArgs
+	if req.Flags&partition.Transaction == 0 || len(req.Args[0]) == 0 {
+		return
 	}
+	op := req.Args[0][0]
+	switch bug := p.c.opts.Bug; {
+	case bug == BugDroppedIntent && op == 'R':
+		req.Args = append([][]byte{{'R', 0}}, req.Args[1:]...)
+	case bug == BugLatePrepare && op == 'V':
+		id, args := req.Partition, partition.ForgetArgs()
+		args = append(args, bytes.Clone(req.Args[1]))
+		p.after(milli, func() { p.forgetPlanted(id, args) })
+	case bug == BugReleasedLocks && op == 'W' && len(req.Args) > prepareArgs:
+		p.validates[&req.Args[prepareArgs]] = true
+	case bug == BugStaleValidate && op == 'W' && len(req.Args[1]) == partition.TokenLen:
+		if r := p.shard.Replica(req.Partition); r != nil {
+			_, term := r.Leader()
+			req.Args = slices.Clone(req.Args)
+			req.Args[1] = append(binary.BigEndian.AppendUint64(nil, term), req.Args[1][8:]...)
+		}
+	}
+}
+
+// forgetPlanted lets a home forget an abort before the PREPARE has come.
+func (p *proc) forgetPlanted(id base.PartitionID, args [][]byte) {
+	r := p.shard.Replica(id)
+	if r == nil || !r.Ready() {
+		return
+	}
+	gateway, sequence := binary.BigEndian.Uint64(args[1]), binary.BigEndian.Uint64(args[1][8:])
+	if v, ok := r.Overlay().Get(keys.VerdictKey(id, base.NodeID(gateway), sequence)); ok && v[1] == 0 { // behind the version
+		p.router.Submit([]*partition.Request{{
+			Partition: id, Proto: 2, Flags: partition.Write | partition.Whole | partition.Transaction, Args: args, Sink: nobody{},
+		}})
+	}
+}
+
+// lockedPlanted notes what is locked before a turn.
+func (p *proc) lockedPlanted() {
+	if p.c.opts.Bug != BugReleasedLocks {
+		return
+	}
+	if len(p.validates) > 1000 {
+		clear(p.validates)
+	}
+	for _, r := range p.shard.Replicas() {
+		p.locked[r.Partition()] = lockedSlots(r)
+	}
+}
+
+// lockedSlots reads the slots that intents lock.
+func lockedSlots(r *partition.Replica) map[base.Slot]bool {
+	locked := map[base.Slot]bool{}
+	it := r.Overlay().Iter(keys.TxnBounds(r.Partition()))
+	defer it.Close()
+	for it.Next() {
+		if _, _, verdict, ok := keys.ParseTxnKey(it.Key()); !ok || verdict {
+			continue
+		}
+		b := it.Value()[1:] // behind the version
+		number := func() uint64 {
+			x, n := binary.Uvarint(b)
+			b = b[max(n, 0):]
+			return x
+		}
+		number() // stamp
+		for range number() {
+			number() // a participant
+		}
+		for range number() {
+			locked[base.Slot(number())] = true
+		}
+	}
+	return locked
+}
+
+// slotsPlanted are a VALIDATE's slots, without those that the round released.
+func (e evaluator) slotsPlanted(req *partition.Request, visit func(base.Slot)) func(base.Slot) {
+	p := e.m.proc
+	if e.m.c.opts.Bug != BugReleasedLocks || p == nil || len(req.Args) == 0 || !p.validates[&req.Args[0]] {
+		return visit
+	}
+	now := lockedSlots(p.shard.Replica(req.Partition))
+	return func(s base.Slot) {
+		if !p.locked[req.Partition][s] || now[s] {
+			visit(s)
+		}
+	}
+}
+
+// overtakenPlanted takes what is reported of appends for those behind them that
+// replace their entries.
+func (p *proc) overtakenPlanted(done []partition.Append) {
+	if p.c.opts.Bug != BugStaleAppend {
+		return
+	}
+	for i := range done {
+		old := &done[i]
+		for j := range p.logQueue {
+			w := &p.logQueue[j]
+			for k := 0; k < len(w.appends); k++ {
+				if next := w.appends[k]; next.Replica == old.Replica && replaces(next.Update.Entries, old.Update.Entries) {
+					w.updates = append(w.updates, next.Update)
+					w.appends = slices.Delete(w.appends, k, k+1)
+					k--
+					p.after(1, func() { p.shard.Appended([]partition.Append{next}) })
+				}
+			}
+		}
+	}
+}
+
+// replaces says whether entries replace the last one of others.
+func replaces(next, old []*pb.Entry) bool {
+	if len(old) == 0 {
+		return false
+	}
+	last := old[len(old)-1]
+	return slices.ContainsFunc(next, func(e *pb.Entry) bool {
+		return e.GetIndex() == last.GetIndex() && e.GetTerm() != last.GetTerm()
+	})
+}
+
+// sentPlanted takes a stream for over when it begins.
+func (p *proc) sentPlanted(out *outStream) {
+	if p.c.opts.Bug == BugCutWhileSent {
+		p.after(1, func() { p.shard.SnapshotSent(out.replica, out.to, true) })
+	}
+}
+
+// valuesPlanted lets a transaction run if what it watched has its value again.
+func (e evaluator) valuesPlanted(txn *partition.Txn, req *partition.Request, args [][]byte) [][]byte {
+	if e.m.c.opts.Bug != BugValueWatch || req.Flags&partition.Group == 0 {
+		return args
+	}
+	who := fmt.Sprint(req.Origin.Gateway, args[1])
+	seen := e.watching(txn).values
+	value := func(watched []byte) string {
+		b, _ := e.real.Evaluate(command.Call{
+			Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: watched[0], Proto: 2, Args: [][]byte{[]byte("GET"), watched[1:]},
+			Gateway: req.Origin.Gateway, Watches: e.watches(txn),
+		}, nil)
+		return string(b)
+	}
+	switch string(args[0]) {
+	case "watch":
+		for _, key := range args[2:] {
+			seen[who+string(key)] = value(key)
+		}
+	case "exec":
+		count, _ := binary.Uvarint(args[2])
+		for _, key := range args[3 : 3+count] {
+			if v, ok := seen[who+string(key)]; !ok || v != value(key) {
+				return args
+			}
+		}
+		return append([][]byte{args[0], args[1], {0}}, args[3+count:]...)
+	}
+	return args
 }
 
 // recoversPlanted gives up an intent that has been waiting.

@@ -47,6 +47,8 @@ type proc struct {
 
 	logQueue   []logWrite
 	logBusy    bool
+	appending  bool // the write to the log under way holds appends
+	hungTicks  int  // that it has taken so far
 	moveQueue  []moveJob
 	moveBusy   bool
 	flushing   bool
@@ -71,6 +73,9 @@ type proc struct {
 
 	confirmed map[base.PartitionID]int64  // when leadership was, for BugReusedConfirmation
 	digested  map[base.PartitionID]uint64 // applied index of the last digest
+
+	validates map[*[]byte]bool                        // first arguments of groups, for BugReleasedLocks
+	locked    map[base.PartitionID]map[base.Slot]bool // before the turn, likewise
 }
 
 // logWrite is a turn's appends on their way to the log.
@@ -134,6 +139,7 @@ func (p *proc) turn() {
 		if p.carryRouted(); p.dead || p.point(pointApplyBefore) {
 			return
 		}
+		p.lockedPlanted()
 		out, wake := p.shard.Turn(p.now())
 		if out.Fatal != nil {
 			if planned(out.Fatal) {
@@ -175,7 +181,7 @@ func (p *proc) carryOut(out *partition.Output) {
 			return
 		}
 	}
-	if len(out.Messages) > 0 && !p.shard.HungDisk() && p.sendAll(out.Messages) {
+	if len(out.Messages) > 0 && (!p.shard.HungDisk() || p.c.opts.Bug == BugHungLeader) && p.sendAll(out.Messages) {
 		return
 	}
 	for i := range out.Snapshots {
@@ -198,6 +204,9 @@ func (p *proc) carryOut(out *partition.Output) {
 	}
 	p.tell(out.Waiting)
 	p.finish(out.Finished)
+	if p.c.opts.Bug == BugNoRecovery {
+		return
+	}
 	for _, r := range out.Recovers {
 		if !p.recoversPlanted(r) {
 			p.txns.Recover(r)
@@ -307,6 +316,7 @@ func (p *proc) carryRouted() {
 	}
 	r.Reset()
 	for _, req := range local {
+		p.resolvedPlanted(req)
 		p.shard.Submit(req)
 	}
 	for _, x := range requests {
@@ -439,6 +449,7 @@ func (p *proc) undelivered(to base.NodeID, msg []byte) {
 
 func (p *proc) sendRaft(m *partition.Message) {
 	p.sendsPlanted(m)
+	p.c.checkAcknowledged(p, m)
 	msg := wire.AppendRaft(nil, m.Partition, m.From, m.To, m.Raft)
 	from, in := p.m.id, laneControl
 	if len(msg) > largeAppend {
@@ -512,6 +523,7 @@ func (p *proc) peerDown(id base.NodeID) {
 // gets one for many.
 func (p *proc) tick() {
 	p.ticks++
+	p.checkHung()
 	p.stepAside()
 	p.shard.Tick()
 	p.router.Tick()

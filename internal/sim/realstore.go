@@ -183,6 +183,8 @@ func (s *realStores) state(p base.PartitionID) (logstore.State, bool) {
 }
 func (s *realStores) reader(p base.PartitionID) partition.LogReader { return realReader{s, p} }
 
+func (s *realStores) synced(base.PartitionID, uint64) (term uint64, ok bool) { return 0, true }
+
 // realReader is one partition's part of the log.
 type realReader struct {
 	s *realStores

@@ -32,6 +32,7 @@ const (
 type outStream struct {
 	id       uint64
 	replica  *partition.Replica
+	index    uint64 // where the snapshot stands
 	to       base.ReplicaID
 	node     base.NodeID
 	meta     []byte
@@ -68,7 +69,7 @@ func (p *proc) sendSnapshot(s *partition.SendSnapshot) {
 	}
 	p.tokens++
 	out := &outStream{
-		id: p.incarnation<<32 | p.tokens, replica: r, to: s.To, node: s.Node,
+		id: p.incarnation<<32 | p.tokens, replica: r, index: s.Raft.GetSnapshot().GetMetadata().GetIndex(), to: s.To, node: s.Node,
 		meta: wire.AppendRaft(nil, r.Partition(), r.ID(), s.To, s.Raft),
 	}
 	var err error
@@ -81,8 +82,9 @@ func (p *proc) sendSnapshot(s *partition.SendSnapshot) {
 	}
 	p.sentTo[s.To]++
 	p.outStreams[out.id] = out
-	p.c.trace("n%d -> n%d p%d snapshot %x at %d, %d parts", p.m.id, s.Node, r.Partition(), out.id, s.Raft.GetSnapshot().GetMetadata().GetIndex(), len(out.parts))
+	p.c.trace("n%d -> n%d p%d snapshot %x at %d, %d parts", p.m.id, s.Node, r.Partition(), out.id, out.index, len(out.parts))
 	p.c.stats.Snapshots++
+	p.sentPlanted(out)
 	if p.point(pointSnapPinned) {
 		return
 	}
@@ -150,7 +152,9 @@ func (p *proc) endOut(out *outStream, ok bool) {
 	}
 	delete(p.outStreams, out.id)
 	p.c.trace("n%d -> n%d p%d snapshot %x over: %v", p.m.id, out.node, out.replica.Partition(), out.id, ok)
-	p.after(1, func() { p.shard.SnapshotSent(out.replica, out.to, ok) })
+	if p.c.opts.Bug != BugCutWhileSent {
+		p.after(1, func() { p.shard.SnapshotSent(out.replica, out.to, ok) })
+	}
 }
 
 // loseStreams ends the streams to a node, as in package node.

@@ -54,7 +54,9 @@ func (p *proc) writeMore() {
 	batch := p.logQueue
 	p.logQueue = nil
 	var ups []logstore.Update
+	p.appending, p.hungTicks = false, 0
 	for _, w := range batch {
+		p.appending = p.appending || len(w.appends) > 0
 		for i := range w.appends {
 			ups = append(ups, w.appends[i].Update)
 		}
@@ -114,6 +116,7 @@ func (p *proc) reportLog(batch []logWrite, voted bool) {
 	}
 	p.logBusy = false
 	for _, w := range batch {
+		p.overtakenPlanted(w.appends)
 		p.shard.Appended(w.appends)
 		if w.done != nil {
 			w.done()
@@ -227,6 +230,7 @@ func (p *proc) truncate(durable func(base.PartitionID) uint64) {
 	}
 	if ups := p.shard.Truncate(durable, p.c.opts.KeepEntries); len(ups) > 0 {
 		p.c.stats.Truncations += len(ups)
+		p.checkCut(ups)
 		p.enqueueLog(logWrite{updates: ups, done: func() { p.point(pointLogCut) }})
 	}
 }

@@ -94,10 +94,57 @@ func (w *skew) Final() (all []Command) {
 	return all
 }
 
+// changed lists what changed each key for certain, whatever its value was.
+func changed(txns []*txn) map[string][]*Op {
+	all := map[string][]*Op{}
+	for _, t := range txns {
+		for i := range t.replies {
+			if x := t.cmds[i]; x[0] == "SET" || x[0] == "DEL" && t.replies[i].Int == 1 {
+				all[x[1]] = append(all[x[1]], t.op)
+			}
+		}
+	}
+	return all
+}
+
+// checkWatched: no transaction ran although a key was changed after WATCH had
+// been answered and before EXEC was sent, also if its value was the old one
+// again.
+func checkWatched(h *History, txns []*txn, r *Report) {
+	all := changed(txns)
+	ran := map[*Op]bool{}
+	for _, t := range txns {
+		ran[t.op] = t.replies != nil
+	}
+	watches := map[Client]*Op{}
+	for _, o := range h.Ops {
+		if o.Command[0] == "WATCH" {
+			watches[o.Client] = o
+			continue
+		}
+		watched, _, multi := o.Command.Txn()
+		watch := watches[o.Client]
+		if !multi || len(watched) == 0 || !ran[o] || watch == nil || !watch.answered() {
+			continue
+		}
+		for _, key := range watched {
+			for _, x := range all[key] {
+				if x.Call > watch.Return && x.end() < o.Call {
+					r.Violate([]*Op{watch, x, o}, "a transaction ran although a key had been changed that it watched")
+					break
+				}
+			}
+		}
+	}
+}
+
 // checkSkew: never both of a pair are set, a transaction finds what its client
-// decided by, and pairs are linearizable.
+// decided by and runs only if nothing of it was changed since, and pairs are
+// linearizable.
 func checkSkew(h *History, r *Report) {
-	for _, t := range transactions(h, r) {
+	txns := transactions(h, r)
+	checkWatched(h, txns, r)
+	for _, t := range txns {
 		if len(t.replies) < 2 {
 			continue
 		}

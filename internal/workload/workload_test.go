@@ -202,6 +202,8 @@ func TestHistories(t *testing.T) {
 		{"append", "lost", "1 0-9 MULTI APPEND x 0000001, = [:8]\n2 10-19 MULTI GET x = [$nil]", "against real time"},
 		{"skew", "one is set", "1 0-9 WATCH p:a p:b = +OK\n1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $nil]", ""},
 		{"skew", "both are set", "1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $2]", "both"},
+		{"skew", "changed, and the old value again", "1 0-9 WATCH p:a p:b = +OK\n2 10-19 MULTI GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 20-29 MULTI GET p:a ; GET p:b ; DEL p:a = [$1 $nil :1]\n1 30-39 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]", "had been changed"},
+		{"skew", "perhaps changed before it was watched", "1 0-11 WATCH p:a p:b = +OK\n2 10-19 MULTI GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n1 30-39 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; DEL p:a = [$1 $nil :1]", ""},
 		{"skew", "null, and set", "1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = null\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $nil]", "not linearizable"},
 	} {
 		t.Run(x.kind+"/"+x.name, func(t *testing.T) {
