@@ -303,15 +303,9 @@ func (p *proc) overtakenPlanted(done []partition.Append) {
 	}
 }
 
-// replaces says whether entries replace the last one of others.
+// replaces says whether entries replace some of those before them.
 func replaces(next, old []*pb.Entry) bool {
-	if len(old) == 0 {
-		return false
-	}
-	last := old[len(old)-1]
-	return slices.ContainsFunc(next, func(e *pb.Entry) bool {
-		return e.GetIndex() == last.GetIndex() && e.GetTerm() != last.GetTerm()
-	})
+	return len(next) > 0 && len(old) > 0 && next[0].GetIndex() <= old[len(old)-1].GetIndex()
 }
 
 // sentPlanted takes a stream for over when it begins.
