@@ -167,10 +167,16 @@ func (c *Call) touchedAll() {
 	}
 }
 
-// wait makes a call one that waits, after its command called Block.
+// wait makes a call one that waits, after its command called Block. Of a row with
+// several key specs it is the first one's keys that it waits for: who waits for a
+// key must be served when there is something, and a destination serves nobody.
 func (e *Evaluator) wait(call *Call, spec *Spec) {
 	var keys [][]byte
-	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
+	if e.keys = e.keys[:0]; spec.FindKeys == nil && len(spec.KeySpecs) > 0 {
+		e.keys = spec.KeySpecs[0].Keys.appendTo(e.keys, len(call.Args))
+	} else {
+		e.keys = spec.AppendKeys(e.keys, call.Args)
+	}
 	for _, i := range e.keys {
 		keys = append(keys, WatchedKey(call.DB, call.Args[i]))
 	}

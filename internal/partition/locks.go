@@ -274,8 +274,11 @@ func isPrepare(req *Request) bool {
 // something parked before it, of its session or with one of its slots, must come
 // first. A PREPARE that does not wait is answered instead.
 func (r *Replica) mustWait(req *Request) bool {
-	if req.Flags&(Confirm|Cancel) != 0 || r.cfg.Partition == base.Catalog {
+	switch {
+	case req.Flags&Confirm != 0, r.cfg.Partition == base.Catalog:
 		return false
+	case req.Flags&Cancel != 0:
+		return r.comesTooEarly(req)
 	}
 	return waitsForLocks(req) && r.conflicts(req)
 }

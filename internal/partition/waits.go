@@ -395,25 +395,31 @@ func (r *Replica) answerWaiter(req *Request, start int, e *evaluation) {
 // runCancel takes a waiter out and gives it the reply that its gateway wants.
 // One that does not wait here was answered.
 func (r *Replica) runCancel(req *Request, e *evaluation) {
-	if len(req.Args) != 2 {
+	x := r.waiters.of[cancelledBy(req)]
+	if x == nil {
 		return
 	}
-	sequence, _ := binary.Uvarint(req.Args[0])
-	id := TxnID{req.Origin.Gateway, sequence}
-	var blocked *Request
-	if x := r.waiters.of[id]; x != nil {
-		blocked = x.req
-		r.waiters.remove(x)
-	} else if i := slices.IndexFunc(r.txns.parked, func(p *Request) bool { return p.Flags&Blocking != 0 && originID(p) == id }); i >= 0 {
-		blocked = r.txns.parked[i]
-		r.txns.parked = slices.Delete(r.txns.parked, i, i+1)
-	} else {
-		return
-	}
-	start := len(e.reply)
+	blocked, start := x.req, len(e.reply)
+	r.waiters.remove(x)
 	e.reply = append(e.reply, req.Args[1]...)
 	blocked.Route.Evaluated, blocked.Route.Known = true, true // nothing to be recorded
 	r.answerWaiter(blocked, start, e)
+}
+
+// cancelledBy is the origin of the request that a CANCEL is for.
+func cancelledBy(req *Request) TxnID {
+	if len(req.Args) != 2 {
+		return TxnID{}
+	}
+	sequence, _ := binary.Uvarint(req.Args[0])
+	return TxnID{req.Origin.Gateway, sequence}
+}
+
+// comesTooEarly says whether a CANCEL is for a request that is parked: it has
+// yet to see what there is for it.
+func (r *Replica) comesTooEarly(req *Request) bool {
+	id := cancelledBy(req)
+	return slices.ContainsFunc(r.txns.parked, func(p *Request) bool { return p.Flags&Blocking != 0 && originID(p) == id })
 }
 
 // rejoin lets a second copy of a request take the first one's place in line.

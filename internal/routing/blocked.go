@@ -96,8 +96,9 @@ func (r *Router) recall(p base.PartitionID, rt *route) {
 	}
 }
 
-// submitCancel ends a blocking request with the reply in the second argument. If
-// it may be with a leader, that one decides.
+// submitCancel ends a blocking request with the reply in the second argument. Its
+// leader decides, though it may have to be found first: what the request asks for
+// may be there.
 func (r *Router) submitCancel(req *partition.Request) {
 	target := req.Cancels
 	if r.pending(target.Origin.Sequence) != target {
@@ -107,16 +108,6 @@ func (r *Router) submitCancel(req *partition.Request) {
 		return
 	}
 	req.Args[0] = binary.AppendUvarint(nil, target.Origin.Sequence)
-	rt := r.route(req.Partition)
-	if target.Route.Node == 0 && !target.Route.MayRun {
-		r.pass()
-		rt.parked = slices.DeleteFunc(rt.parked, func(x *partition.Request) bool { return x == target })
-		target.Status, target.Reply = partition.Done, req.Args[1]
-		r.complete(target)
-		req.Status = partition.Done
-		r.out.Complete = append(r.out.Complete, req)
-		return
-	}
 	target.Route.Ending = req.Args[1]
 	r.enter(req)
 }

@@ -27,6 +27,9 @@ type op struct {
 	txn   *crossing // instead of parts
 	here  *gateway  // likewise
 	via   *proc     // that a Final read was sent through
+
+	blocks  bool  // it may wait
+	timeout int64 // milliseconds
 }
 
 // part is one request of an op.
@@ -111,12 +114,35 @@ func (o *op) submit(p *proc, reqs []*partition.Request) {
 	case o.here != nil:
 		o.here.begin(p)
 	}
+	if o.blocks && o.open > 0 {
+		o.timeOut(p)
+	}
 }
 
-// spans says whether a transaction over several partitions is under way:
-// nothing is sent behind it.
+// timeOut ends a blocking command when its time is up, or at times earlier, as
+// if somebody had unblocked the client.
+func (o *op) timeOut(p *proc) {
+	c, after, reply := o.s.c, o.timeout*milli, "*-1\r\n"
+	if c.chance(0.1) {
+		after, reply = c.between(0, max(after, 1)), "-UNBLOCKED\r\n"
+	}
+	target := &o.parts[0].req
+	c.after(after, func() {
+		p.do(func() {
+			if o.open > 0 {
+				p.router.Submit([]*partition.Request{{
+					Partition: target.Partition, Flags: partition.Whole | partition.Cancel, Proto: 2,
+					Args: [][]byte{nil, []byte(reply)}, Cancels: target, Sink: nobody{},
+				}})
+			}
+		})
+	})
+}
+
+// spans says whether a transaction over several partitions is under way, or a
+// command that may wait: nothing is sent behind it.
 func (s *session) spans() bool {
-	return slices.ContainsFunc(s.open, func(o *op) bool { return o.txn != nil || o.here != nil })
+	return slices.ContainsFunc(s.open, func(o *op) bool { return o.txn != nil || o.here != nil || o.blocks })
 }
 
 // call begins an op and writes it into its chapter's history.

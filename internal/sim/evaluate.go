@@ -139,13 +139,17 @@ func (o *op) requests() []*partition.Request {
 	if spec == nil {
 		panic("sim: no command " + o.Command[0])
 	}
-	if job, ok := o.single(args); ok && c.clientRand.IntN(atGateway) == 0 {
+	o.timeout, o.blocks = spec.Blocks(args)
+	if job, ok := o.single(args); ok && !o.blocks && c.clientRand.IntN(atGateway) == 0 {
 		o.evaluateHere(job)
 		return nil
 	}
 	var flags partition.RequestFlags
 	if spec.Flags&command.Write != 0 {
 		flags |= partition.Write
+	}
+	if o.blocks {
+		flags |= partition.Blocking
 	}
 	if spec.Fan >= command.FanAllSum {
 		flags |= partition.Whole

@@ -32,6 +32,7 @@ const (
 	halves     // of a transaction only the first half takes effect
 	blind      // WATCH is not looked at
 	runsNull   // a transaction that answers null runs all the same
+	disorders  // elements of a list change places
 	staleReads // the reads of transactions are of an older state
 )
 
@@ -223,6 +224,8 @@ func (s *server) apply(c Command) string {
 			s.keys[k] = h
 		}
 		return boolReply(had)
+	case "RPUSH", "LLEN", "LRANGE", "BLPOP", "BLMOVE":
+		return s.list(c)
 	case "HKEYS":
 		var names []string
 		for i, f := range fields(h.state) {
@@ -248,6 +251,45 @@ func (s *server) apply(c Command) string {
 		delete(s.keys, k)
 	}
 	return reply
+}
+
+// list runs a command on lists: words with blanks between. Who finds nothing
+// is told so at once, as if somebody had unblocked him.
+func (s *server) list(c Command) string {
+	k, h := c.Key(), s.keys[c.Key()]
+	words := strings.Fields(h.state)
+	put := func(k string, words []string) {
+		if s.keys[k] = (held{state: strings.Join(words, " ")}); len(words) == 0 {
+			delete(s.keys, k)
+		}
+	}
+	switch c[0] {
+	case "RPUSH":
+		words = append(words, c[2])
+		if s.flaw == disorders && len(words) > 1 && s.odd() {
+			words[0], words[len(words)-1] = words[len(words)-1], words[0]
+		}
+		put(k, words)
+		return intReply(len(words))
+	case "LRANGE":
+		return arrayReply(words)
+	case "BLMOVE":
+		if len(words) == 0 {
+			return "*-1\r\n"
+		}
+		put(k, words[1:])
+		put(c[2], append(strings.Fields(s.keys[c[2]].state), words[0]))
+		return bulkReply(words[0])
+	case "BLPOP":
+		for _, k := range c[1 : len(c)-1] {
+			if words := strings.Fields(s.keys[k].state); len(words) > 0 {
+				put(k, words[1:])
+				return arrayReply([]string{k, words[0]})
+			}
+		}
+		return "*-1\r\n"
+	}
+	return intReply(len(words))
 }
 
 func (s *server) scan(c Command) string {

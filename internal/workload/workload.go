@@ -31,7 +31,7 @@ func (c Command) Whole() bool { return c[0] == "SCAN" || c[0] == "DBSIZE" }
 func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
-		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH":
+		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE":
 		return true
 	}
 	return false
@@ -95,6 +95,7 @@ func Kinds() []Kind {
 		{Name: "bank", Summary: "transfers between accounts: the total never changes", New: newBank, Check: checkBank},
 		{Name: "append", Summary: "transactions that append and read: strictly serializable", New: newAppends, Check: checkAppends},
 		{Name: "skew", Summary: "pairs of which WATCH lets one be set at most", DB: 2, New: newSkew, Check: checkSkew},
+		{Name: "queue", Summary: "workers wait for elements of lists: none lost, none taken twice, none left while somebody waits", New: newQueue, Check: checkQueue},
 	}
 }
 
