@@ -32,6 +32,8 @@ type Meta struct {
 	NextNode       base.NodeID    `json:"next_node"`
 	NextReplica    base.ReplicaID `json:"next_replica"`
 	NextGeneration uint32         `json:"next_generation"`
+	// Settings are parameters that clients set for the whole cluster.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // MetaVersion is the version of the catalog's records.

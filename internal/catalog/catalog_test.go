@@ -325,3 +325,30 @@ func TestRefusals(t *testing.T) {
 		t.Error("a record with a field of a later version is not read")
 	}
 }
+
+// TestSet: settings are kept, taken back, and bounded.
+func TestSet(t *testing.T) {
+	txn := founded()
+	set := func(name, value string) error {
+		_, err := run(t, txn, CmdSet, Setting{Name: name, Value: value})
+		return err
+	}
+	if err := set("a", "1"); err != nil || load(t, txn).Meta.Settings["a"] != "1" {
+		t.Fatalf("%v, %v", err, load(t, txn).Meta.Settings)
+	}
+	before := txn.Writes
+	if err := set("a", "1"); err != nil || txn.Writes != before {
+		t.Errorf("set to what it was: %v, %d writes", err, txn.Writes-before)
+	}
+	if err := set("a", ""); err != nil || len(load(t, txn).Meta.Settings) != 0 {
+		t.Errorf("%v, %v", err, load(t, txn).Meta.Settings)
+	}
+	if set("", "1") == nil || set("a", strings.Repeat("x", 2000)) == nil {
+		t.Error("a setting without a name, or too large a one")
+	}
+	for i := range 2 * maxSettings {
+		if err := set(fmt.Sprint(i), "1"); (err == nil) != (i < maxSettings) {
+			t.Errorf("setting %d: %v", i, err)
+		}
+	}
+}

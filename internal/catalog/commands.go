@@ -16,6 +16,7 @@ const (
 	CmdUpdate     = "catalog.update"     // Node: addresses and version of a known node → Node
 	CmdPlace      = "catalog.place"      // Partition based on Version → Partition
 	CmdGeneration = "catalog.generation" // → a fresh namespace generation
+	CmdSet        = "catalog.set"        // Setting → Setting
 )
 
 // JoinReply tells a joining node who it is.
@@ -49,6 +50,8 @@ func Run(txn kv.Txn, args [][]byte) (reply []byte, err error) {
 		result, err = update(txn, v, args[1])
 	case name == CmdPlace:
 		result, err = place(txn, v, args[1])
+	case name == CmdSet:
+		result, err = set(txn, v, args[1])
 	default:
 		return nil, fmt.Errorf("catalog: unknown command %q", name)
 	}
@@ -63,6 +66,39 @@ func generation(txn kv.Txn, v *View) uint32 {
 	v.Meta.NextGeneration += 16 // one for each namespace: FLUSHALL takes as many
 	put(txn, metaKey(), &v.Meta)
 	return gen
+}
+
+// Setting is a parameter for the whole cluster; an empty value takes it back.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Bounds of the settings of a cluster.
+const (
+	maxSettings     = 64
+	maxSettingBytes = 1 << 10
+)
+
+func set(txn kv.Txn, v *View, arg []byte) (*Setting, error) {
+	var s Setting
+	if err := json.Unmarshal(arg, &s); err != nil || s.Name == "" {
+		return nil, fmt.Errorf("catalog: set: malformed request")
+	}
+	if len(s.Name)+len(s.Value) > maxSettingBytes || len(v.Meta.Settings) >= maxSettings && v.Meta.Settings[s.Name] == "" {
+		return nil, fmt.Errorf("catalog: set: too much")
+	}
+	if v.Meta.Settings[s.Name] == s.Value {
+		return &s, nil
+	}
+	if v.Meta.Settings == nil {
+		v.Meta.Settings = map[string]string{}
+	}
+	if v.Meta.Settings[s.Name] = s.Value; s.Value == "" {
+		delete(v.Meta.Settings, s.Name)
+	}
+	put(txn, metaKey(), &v.Meta)
+	return &s, nil
 }
 
 // join admits a node: a new id, and a learner's place in partition 0, from

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"bytes"
 	"strconv"
 
 	"coterie/internal/command/number"
 	"coterie/internal/keyspace"
+	"coterie/internal/kv"
 )
 
 // Errors that many commands give, word for word as Redis does.
@@ -29,6 +31,18 @@ func (c *Ctx) Fail(text string) { c.Out.Error(text) }
 // ErrExpire is the error for a deadline that is not possible.
 func (c *Ctx) ErrExpire() string {
 	return "ERR invalid expire time in '" + c.Spec.Full + "' command"
+}
+
+// Publish sends a message to a channel's subscribers, once what the command
+// wrote is committed, and says how many they are now.
+func (c *Ctx) Publish(sharded bool, channel, payload []byte) int64 {
+	if m, ok := c.Txn.(kv.Mailer); ok {
+		m.Mail(kv.Mail{Sharded: sharded, Channel: bytes.Clone(channel), Payload: bytes.Clone(payload)})
+	}
+	if c.eval.Receivers == nil {
+		return 0
+	}
+	return c.eval.Receivers(sharded, channel)
 }
 
 // Typed looks a key up for a command on values of type t. When there is a

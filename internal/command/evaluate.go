@@ -10,6 +10,11 @@ import (
 // Evaluator runs commands for one loop, one after another. It keeps scratch
 // memory between them.
 type Evaluator struct {
+	// Events are the keyspace events that subscribers want to be told of.
+	Events keyspace.Classes
+	// Receivers is how many subscribers a message would have; nil: none.
+	Receivers func(sharded bool, channel []byte) int64
+
 	table *Table
 	space keyspace.Space
 	out   resp.Writer
@@ -80,6 +85,7 @@ func (e *Evaluator) bind(call Call, db int) {
 	}
 	e.space.Bind(call.Txn, call.Partition, call.Span, min(db, keyspace.Namespaces-1), gens)
 	e.space.Spread(call.Places)
+	e.space.Events, e.space.Reading = e.Events, false
 }
 
 func (e *Evaluator) run(call Call) {
@@ -100,6 +106,9 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 		return
 	}
 	c.Args, c.Spec, c.call = call.Args, spec, call
+	outer := c.Reading
+	c.Reading = spec.Flags&(ReadOnly|Write) == ReadOnly
+	defer func() { c.Reading = outer }()
 	if call.interested() {
 		before := effects(call)
 		spec.Run(c)

@@ -332,7 +332,7 @@ func TestSweepExpired(t *testing.T) {
 	txn.Stamp += 1000
 	removed := 0
 	for next := uint16(0); next < whole.Hi; {
-		p := keyspace.SweepExpired(txn, 7, whole, next, 7, nil)
+		p := keyspace.SweepExpired(txn, 7, whole, next, 7, nil, 0)
 		if p.Removed > 7 {
 			t.Fatalf("%+v", p)
 		}
@@ -433,7 +433,7 @@ func TestTrees(t *testing.T) {
 			putTrees(s, "d", n, elements, s.Now()+1)
 			putTrees(s, "e", n, elements, s.Now()+5)
 			txn.Stamp += 1000
-			if p := keyspace.SweepExpired(txn, 7, whole, 0, 1000, nil); p.Removed != 1 || p.Next != whole.Hi {
+			if p := keyspace.SweepExpired(txn, 7, whole, 0, 1000, nil, 0); p.Removed != 1 || p.Next != whole.Hi {
 				t.Errorf("%+v", p)
 			}
 			check(t, txn)

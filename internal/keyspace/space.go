@@ -36,7 +36,12 @@ type Space struct {
 	// put the result back, so that its memory is used again.
 	Buf []byte
 
-	gens    Generations
+	gens Generations
+	// Events are the events that subscribers want to be told of; see Notify.
+	// Reading says that the command writes nothing: keys it misses are events.
+	Events  Classes
+	Reading bool
+
 	places  Places // nil: all of one partition
 	flushed bool
 	now     int64
@@ -122,14 +127,23 @@ func (s *Space) Lookup(key []byte) Record {
 	s.locate(key)
 	v, ok := s.Txn.Get(s.rkey)
 	if !ok {
+		s.missed(key)
 		return Record{}
 	}
 	r := mustRecord(v)
 	if s.expired(r) {
 		s.Remove(key, r)
+		s.Notify(ExpiredEvent, "expired", key)
+		s.missed(key)
 		return Record{}
 	}
 	return r
+}
+
+func (s *Space) missed(key []byte) {
+	if s.Reading {
+		s.Notify(MissEvent, "keymiss", key)
+	}
 }
 
 func (s *Space) expired(r Record) bool { return r.ExpireAt != 0 && r.ExpireAt <= s.now }
@@ -152,6 +166,7 @@ func (s *Space) Put(key []byte, old, r Record) {
 	s.Txn.Set(s.rkey, s.enc)
 	if !old.Exists() {
 		s.addCount(s.slot, s.gen(), 1)
+		s.Notify(NewEvent, "new", key)
 	} else if obj, ok := old.Object(); ok && !names(r, obj) {
 		s.dropElements(s.slot, obj)
 	}

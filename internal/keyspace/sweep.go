@@ -122,8 +122,8 @@ type Due func(s *Space, key []byte, r Record, budget int) (done int)
 // SweepExpired removes keys whose deadline has passed, and calls due for those
 // whose due time has come, slot by slot from slot `from` on, found through the
 // expiry index. It does about budget units of work: a unit is a key removed, one
-// of due's, or a slot looked into.
-func SweepExpired(txn kv.Txn, pid base.PartitionID, span base.Span, from uint16, budget int, due Due) Progress {
+// of due's, or a slot looked into. It tells of the events.
+func SweepExpired(txn kv.Txn, pid base.PartitionID, span base.Span, from uint16, budget int, due Due, events Classes) Progress {
 	p := Progress{Next: max(from, span.Lo)}
 	if p.Next >= span.Hi {
 		return Progress{Next: span.Hi}
@@ -135,6 +135,7 @@ func SweepExpired(txn kv.Txn, pid base.PartitionID, span base.Span, from uint16,
 	defer it.Close()
 	locks, _ := txn.(interface{ Locked(base.Slot) bool })
 	e := expirer{txn: txn, pid: pid, span: span, due: due}
+	e.space.Events = events
 	for ok := it.Next(); ok; budget-- {
 		slot, _ := keys.SlotOf(it.Key())
 		p.Next = uint16(slot)
@@ -229,6 +230,12 @@ func (x *expirer) remove(e keys.Expiry, r Record) {
 	}
 	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
 	addCounter(x.txn, x.scratch, -1)
+	if x.space.Events&ExpiredEvent == 0 {
+		return
+	}
+	if db, ok := x.namespace(e.Gen); ok {
+		notify(x.txn, x.space.Events, db, "expired", e.Key)
+	}
 }
 
 // NextDeadline is the earliest deadline in a slot's expiry index; ok is false

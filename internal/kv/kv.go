@@ -46,6 +46,19 @@ type Writer interface {
 	DeleteRange(lower, upper []byte)
 }
 
+// Mail is a message to the subscribers of a channel.
+type Mail struct {
+	Sharded          bool
+	Channel, Payload []byte
+}
+
+// Mailer is a Txn whose commands may send messages: they leave when everything
+// that it wrote is committed, and not at all if it is not. They are the
+// Mailer's from then on.
+type Mailer interface {
+	Mail(Mail)
+}
+
 // Txn is what one command, script or MULTI sees: reads see its own writes,
 // and all writes take effect together or not at all.
 type Txn interface {

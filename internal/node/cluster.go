@@ -9,6 +9,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/placement"
 	"coterie/internal/redisfront"
@@ -188,6 +189,7 @@ func (n *Node) loadCatalog(r *partition.Replica) {
 	n.view = v
 	n.settled, n.quiet = map[base.PartitionID]bool{}, map[base.PartitionID]bool{}
 	n.directoryDirty = true
+	n.applySettings()
 	peers := map[base.NodeID]string{}
 	for _, node := range v.Nodes {
 		if node.ID != n.id.Node {
@@ -196,6 +198,16 @@ func (n *Node) loadCatalog(r *partition.Replica) {
 	}
 	n.setPeers(peers)
 	n.placeReplicas()
+}
+
+// settingEvents names the keyspace events that subscribers are told of.
+const settingEvents = "notify-keyspace-events"
+
+// applySettings follows the parameters of the whole cluster.
+func (n *Node) applySettings() {
+	value := n.view.Meta.Settings[settingEvents]
+	n.evaluator.eval.Events, _ = keyspace.ParseClasses(value)
+	n.front.Settings(map[string]string{settingEvents: value})
 }
 
 // setPeers makes the peers' addresses known, and remembers them for the next

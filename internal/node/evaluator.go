@@ -122,7 +122,7 @@ func (e *evaluator) Background(txn *partition.Txn) (more bool) {
 	h, span := e.part(txn), txn.Span()
 	h.expiring = txn.TookDeadlines() || h.expiring
 	if h.expiring {
-		p := keyspace.SweepExpired(txn, txn.Partition(), span, h.expireAt, expireBudget, datatype.Due)
+		p := keyspace.SweepExpired(txn, txn.Partition(), span, h.expireAt, expireBudget, datatype.Due, e.eval.Events)
 		h.pending += p.Pending + p.Removed
 		if h.expireAt = p.Next; p.Next >= span.Hi {
 			h.expiring, h.pending, h.expireAt = h.pending > 0, 0, span.Lo

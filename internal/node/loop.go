@@ -175,6 +175,9 @@ func (n *Node) carryOut(out *partition.Output) {
 			n.router.Waits(w.Request, w.Args)
 		}
 	}
+	for _, m := range out.Mail { // before the replies: who gets one may rely on it
+		n.broker.Publish(m.Sharded, m.Channel, m.Payload, false)
+	}
 	for _, req := range out.Finished {
 		if s, ok := req.Sink.(*remoteSink); ok {
 			n.answerRemote(s.node, req)

@@ -292,6 +292,7 @@ func (n *Node) serve(ctx context.Context) error {
 	peers := n.id.Peers
 	n.peerAddrs.Store(&peers)
 	n.broker = broker.New(broker.Config{Network: (*network)(n), Log: n.log})
+	n.evaluator.eval.Receivers = n.broker.Receivers
 	n.front = n.newFront(table)
 	n.transport, err = transport.New(transport.Config{
 		Node: n.id.Node, Cluster: cluster, Incarnation: n.id.Incarnation, Listener: n.listeners.peer,

@@ -38,6 +38,12 @@ func (n *Node) NextGeneration(ctx context.Context) (uint32, error) {
 	return uint32(gen), err
 }
 
+// Set implements redisfront.Router.
+func (n *Node) Set(ctx context.Context, name, value string) error {
+	_, err := n.callCatalog(ctx, catalog.CmdSet, mustJSON(catalog.Setting{Name: name, Value: value}))
+	return err
+}
+
 // catalogSink receives the answer of a catalog command, on the loop.
 type catalogSink func(reply []byte, err error)
 

@@ -9,6 +9,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/effects"
 	"coterie/internal/keys"
+	"coterie/internal/kv"
 )
 
 // Pace of what becomes of transactions that their coordinator left, in ticks.
@@ -40,6 +41,9 @@ type intent struct {
 	slots        []base.Slot
 	body         []byte // operations, in the format of package effects
 	due          uint64 // tick at which this leadership asks what became of it
+	// mail is what the group says to subscribers once it is committed. It is
+	// this leadership's alone: with it the messages are lost.
+	mail []kv.Mail
 }
 
 // verdict is how a transaction ended, kept by its home.

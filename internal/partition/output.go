@@ -2,6 +2,7 @@ package partition
 
 import (
 	"coterie/internal/base"
+	"coterie/internal/kv"
 	"coterie/internal/overlay"
 	"coterie/internal/storage/logstore"
 
@@ -69,6 +70,8 @@ type Output struct {
 	// Recovers and Settles are transactions that their coordinator left.
 	Recovers []Recover
 	Settles  []Settle
+	// Mail is what committed commands say to subscribers, in order.
+	Mail []kv.Mail
 	// Changed holds the replicas whose leader, term or configuration changed.
 	Changed []*Replica
 	// Discarded holds the tokens of received snapshots that raft did not want.
@@ -86,10 +89,12 @@ func (o *Output) Reset() {
 	clear(o.Finished)
 	clear(o.Changed)
 	clear(o.Waiting)
+	clear(o.Mail)
 	*o = Output{
 		Messages: o.Messages[:0], Appends: o.Appends[:0], MoveDowns: o.MoveDowns[:0],
 		Snapshots: o.Snapshots[:0], Finished: o.Finished[:0], Changed: o.Changed[:0],
 		Discarded: o.Discarded[:0], Waiting: o.Waiting[:0], Recovers: o.Recovers[:0], Settles: o.Settles[:0],
+		Mail: o.Mail[:0],
 	}
 }
 

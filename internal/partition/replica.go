@@ -10,6 +10,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
+	"coterie/internal/kv"
 	"coterie/internal/overlay"
 	"coterie/internal/storage/logstore"
 
@@ -109,6 +110,8 @@ type Replica struct {
 	queue      []*Request
 	current    *round     // proposed by this leadership
 	reads      []*Request // evaluated, waiting for readID's confirmation
+	mail       []kv.Mail  // of the round under way
+	mailBytes  int
 	readID     uint64
 	replyBytes int               // of the round under way
 	highest    highWater         // of each gateway's requests in the round being evaluated

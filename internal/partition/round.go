@@ -29,6 +29,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.txn.nextID = r.state.NextObjectID
 	r.ov.Begin()
 	r.versions.round++
+	r.mail, r.mailBytes = nil, 0
 	e := r.evaluateQueue(held, out)
 	if r.background {
 		r.forgetAborted()
@@ -75,7 +76,7 @@ func (e *evaluation) add(req *Request) {
 
 // room says whether the round's limits allow more.
 func (r *Replica) room(e *evaluation) bool {
-	return len(e.ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(e.reply) < maxRoundBytes
+	return len(e.ran) < maxRoundRequests && r.ov.BodyLen() < maxRoundBytes && len(e.reply) < maxRoundBytes && r.mailBytes < maxRoundBytes
 }
 
 // evaluateQueue runs requests from the queue within the round's limits, and
@@ -211,6 +212,7 @@ func (r *Replica) propose(body []byte, ran []*Request, out *Output) {
 			r.ov.RollbackLast()
 		}
 		r.txns.rollback()
+		r.mail = nil
 		r.giveBack(ran, out)
 		return
 	}
@@ -265,9 +267,11 @@ func (r *Replica) finishReads(out *Output) {
 	r.reads = nil
 }
 
-// finish answers the requests of a round, and tells of those that wait; those
-// abandoned meanwhile are nil.
+// finish answers the requests of a round, sends its messages, and tells of
+// those that wait; those abandoned meanwhile are nil.
 func (r *Replica) finish(reqs []*Request, out *Output) {
+	out.Mail = append(out.Mail, r.mail...)
+	r.mail = nil
 	for _, req := range reqs {
 		switch {
 		case req == nil:
@@ -298,6 +302,7 @@ func (r *Replica) giveBack(ran []*Request, out *Output) {
 // still commit: whoever leads next knows by the answers in the entry.
 func (r *Replica) stepDown(out *Output) {
 	r.ready, r.handover, r.background, r.confIndex, r.confBarrier = false, 0, false, 0, 0
+	r.mail = nil
 	r.ov.RollbackAll()
 	r.txns.rollback()
 	r.unrecorded, r.unrecordedHigh = nil, nil

@@ -266,7 +266,7 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 	}
 	vote := len(reply)
 	reply = append(reply, TxnPrepared)
-	mark := r.ov.Mark()
+	mark, mails := r.ov.Mark(), len(r.mail)
 	if args := groupOf(req.Args); len(args) > 0 {
 		group := *req
 		group.Args, group.Flags = args, Write|Group
@@ -275,11 +275,14 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 		r.waiters.quiet = false
 		if !isArray(reply[vote+1:]) { // null: a watched key has changed; or an error
 			r.ov.Cut(mark)
+			r.mail = r.mail[:mails]
 			reply[vote] = TxnDeclined
 			return reply
 		}
 	}
 	body := r.ov.Cut(mark)
+	mail := slices.Clone(r.mail[mails:])
+	r.mail = r.mail[:mails]
 	if work != nil {
 		body = append(body, work.Body...)
 		r.txn.nextID = max(r.txn.nextID, work.NextID)
@@ -287,7 +290,7 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 	if own != nil {
 		slots = union(own.slots, slots)
 	}
-	r.setIntent(id, &intent{stamp: r.txn.now, participants: participants, slots: slots, body: body, due: r.ticks + recoverTicks})
+	r.setIntent(id, &intent{stamp: r.txn.now, participants: participants, slots: slots, body: body, due: r.ticks + recoverTicks, mail: mail})
 	return reply
 }
 
@@ -342,6 +345,7 @@ func (r *Replica) recover(id TxnID) byte {
 
 // carryOut writes what an intent holds.
 func (r *Replica) carryOut(i *intent) {
+	r.mail = append(r.mail, i.mail...)
 	d := effects.Body(i.body)
 	written := map[base.Slot]bool{}
 	for {

@@ -15,7 +15,10 @@ type Txn struct {
 	deadlines bool
 }
 
-var _ kv.Txn = (*Txn)(nil)
+var (
+	_ kv.Txn    = (*Txn)(nil)
+	_ kv.Mailer = (*Txn)(nil)
+)
 
 // Get implements kv.Reader.
 func (t *Txn) Get(key []byte) ([]byte, bool) { return t.r.ov.Get(key) }
@@ -46,6 +49,12 @@ func (t *Txn) Delete(key []byte) { t.r.ov.Delete(key) }
 
 // DeleteRange implements kv.Writer.
 func (t *Txn) DeleteRange(lower, upper []byte) { t.r.ov.DeleteRange(lower, upper) }
+
+// Mail implements kv.Mailer: the message leaves when the round is committed.
+func (t *Txn) Mail(m kv.Mail) {
+	t.r.mail = append(t.r.mail, m)
+	t.r.mailBytes += len(m.Channel) + len(m.Payload)
+}
 
 // Effects is the size of what the round has written so far, in bytes.
 func (t *Txn) Effects() int { return t.r.ov.BodyLen() }

@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"context"
 	"sort"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"coterie/internal/command/glob"
+	"coterie/internal/keyspace"
 )
 
 // setting is one parameter of CONFIG GET.
@@ -15,6 +17,10 @@ type setting struct {
 	value string
 	// set changes it; nil if it cannot be changed. It returns an error text.
 	set func(value string) string
+	// cluster says that the parameter is the whole cluster's: it is set through
+	// the router, which gives it back with Front.Settings. Then set checks, and
+	// returns the value to be stored.
+	cluster func(value string) (stored, text string)
 }
 
 // settings are what CONFIG knows: parameters that tools read, answered with
@@ -33,7 +39,7 @@ var fixedSettings = map[string]string{
 	"maxmemory": "0", "maxmemory-policy": "noeviction", "maxmemory-clients": "0",
 	"databases": "16", "timeout": "0", "tcp-keepalive": "15", "requirepass": "",
 	"activedefrag": "no", "lazyfree-lazy-user-del": "yes", "lazyfree-lazy-user-flush": "yes", "lazyfree-lazy-expire": "yes",
-	"notify-keyspace-events": "", "replica-read-only": "no", "repl-diskless-sync": "yes", "min-replicas-to-write": "0",
+	"replica-read-only": "no", "repl-diskless-sync": "yes", "min-replicas-to-write": "0",
 	"latency-tracking": "yes", "latency-tracking-info-percentiles": "50 99 99.9", "io-threads": "1",
 	"protected-mode": "no", "supervised": "no", "daemonize": "no", "loglevel": "notice", "logfile": "",
 	"stop-writes-on-bgsave-error": "yes", "rdbcompression": "yes", "rdbchecksum": "yes",
@@ -87,6 +93,12 @@ func (c *settings) init(f *Front) {
 			return ""
 		},
 	}
+	c.mu.byName[settingEvents] = &setting{cluster: func(value string) (string, string) {
+		if _, ok := keyspace.ParseClasses(value); !ok || len(value) > quoteMax {
+			return "", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
+		}
+		return value, ""
+	}}
 	c.mu.byName["slowlog-max-len"] = &setting{
 		value: "128",
 		set: func(value string) string {
@@ -135,6 +147,9 @@ func configSet(s *session, args [][]byte) {
 		return
 	}
 	c := &s.f.settings
+	if !s.setCluster(args) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := 2; i < len(args); i += 2 {
@@ -144,7 +159,7 @@ func configSet(s *session, args [][]byte) {
 			s.rw.Error("ERR Unknown option or number of arguments for CONFIG SET - '" + name + "'")
 			return
 		}
-		if value := string(args[i+1]); p.set == nil && value != p.value {
+		if value := string(args[i+1]); p.set == nil && p.cluster == nil && value != p.value {
 			s.rw.Error("ERR CONFIG SET failed (possibly related to argument '" + name + "') - can't be set here: see the node's own configuration")
 			return
 		}
@@ -173,4 +188,52 @@ func configResetstat(s *session, _ [][]byte) {
 
 func configRewrite(s *session, _ [][]byte) {
 	s.rw.Error("ERR The server is running without a config file")
+}
+
+// settingEvents is the parameter with the keyspace events that are told.
+const settingEvents = "notify-keyspace-events"
+
+// setCluster sets those of the parameters that are the whole cluster's. It is
+// false when it has replied with an error.
+func (s *session) setCluster(args [][]byte) bool {
+	c := &s.f.settings
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(clip(args[i])))
+		c.mu.Lock()
+		p := c.mu.byName[name]
+		c.mu.Unlock()
+		if p == nil || p.cluster == nil {
+			continue
+		}
+		failed := "ERR CONFIG SET failed (possibly related to argument '" + name + "') - "
+		stored, text := p.cluster(string(args[i+1]))
+		if text != "" {
+			s.rw.Error(failed + text)
+			return false
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), settingWait)
+		err := s.f.router.Set(ctx, name, stored)
+		cancel()
+		if err != nil {
+			s.rw.Error(failed + err.Error())
+			return false
+		}
+		s.f.Settings(map[string]string{name: stored})
+	}
+	return true
+}
+
+// settingWait is how long CONFIG SET waits for the cluster.
+const settingWait = 10 * time.Second
+
+// Settings makes parameters of the whole cluster known.
+func (f *Front) Settings(values map[string]string) {
+	c := &f.settings
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if value, ok := values[settingEvents]; ok {
+		events, _ := keyspace.ParseClasses(value)
+		c.mu.byName[settingEvents].value = events.String() // as Redis shows it
+		f.events.Store(uint32(events))
+	}
 }

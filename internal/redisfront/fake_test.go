@@ -114,6 +114,16 @@ func (r *fakeRouter) NextGeneration(context.Context) (uint32, error) {
 	return 100 + r.gen.Add(1), nil
 }
 
+func (r *fakeRouter) Set(_ context.Context, name, value string) error {
+	events, _ := keyspace.ParseClasses(value)
+	for _, p := range r.parts {
+		p.mu.Lock()
+		p.eval.Events, p.eval.Receivers = events, r.front.broker.Receivers
+		p.mu.Unlock()
+	}
+	return nil
+}
+
 func (r *fakeRouter) Submit(reqs []*partition.Request) {
 	r.underWay.Add(int64(len(reqs)))
 	switch r.mode {
@@ -265,6 +275,7 @@ func (r *fakeRouter) run(q *partition.Request) {
 	default:
 		done, waits = p.evaluate(q)
 	}
+	r.send(p)
 	p.mu.Unlock()
 	if waits != nil {
 		r.underWay.Add(-1)
@@ -353,6 +364,14 @@ func (p *fakePartition) evaluate(q *partition.Request) (done []*partition.Reques
 			done = append(done, w.q)
 		}
 	}
+}
+
+// send publishes what a partition's commands have to say.
+func (r *fakeRouter) send(p *fakePartition) {
+	for _, m := range p.txn.Mailed {
+		r.front.broker.Publish(m.Sharded, m.Channel, m.Payload, false)
+	}
+	p.txn.Mailed = nil
 }
 
 // big answers as many bytes as its second argument says.

@@ -24,6 +24,7 @@ type Front struct {
 	budget  *budget
 	broker  *broker.Broker
 	push    pushLimits
+	events  atomic.Uint32 // keyspace.Classes that subscribers want to be told of
 	started time.Time
 	runID   string
 

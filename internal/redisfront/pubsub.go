@@ -391,6 +391,10 @@ func pubsubSpecs() []frontSpec {
 		row("spublish", 3, command.PubSub|quick, g, "7.0.0", "O(N) over the channel's subscribers", "Sends a message to a sharded channel's subscribers on all nodes.",
 			publish(true), command.Text("shardchannel"), command.Text("message")),
 	}
+	for i := range all[6:8] { // in scripts
+		sharded := i == 1
+		all[6+i].Run = func(c *command.Ctx) { c.Out.Int(c.Publish(sharded, c.Args[1], c.Args[2])) }
+	}
 	const about = command.PubSub | always
 	return append(all, container("pubsub", g, "2.8.0", "Commands about channels and their subscribers, on all nodes.",
 		sub("channels", -2, about, "2.8.0", "Answers the channels that have subscribers.", pubsubChannels(pubsub.Channel), command.Pattern("pattern").Opt()),

@@ -32,6 +32,9 @@ type Router interface {
 	// this cluster.
 	NextGeneration(ctx context.Context) (uint32, error)
 
+	// Set sets a parameter of the whole cluster.
+	Set(ctx context.Context, name, value string) error
+
 	// Stats is what INFO says about the node beyond its front.
 	Stats() Stats
 }

@@ -6,6 +6,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/command"
+	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
 	"coterie/internal/spanning"
@@ -45,6 +46,11 @@ func (s *session) evaluate() bool {
 	s.submit()
 	c := &reach{s: s, dir: s.f.router.Directory()}
 	status, reply := spanning.Run(c, s.f.newEvaluator(), &x.job)
+	if status == partition.Done {
+		for _, m := range x.job.Mail {
+			s.f.broker.Publish(m.Sharded, m.Channel, m.Payload, true)
+		}
+	}
 	if status != partition.Done || x.write == nil || len(reply) > 0 && reply[0] == '-' {
 		reply = answer(s, &partition.Request{Status: status, Reply: reply})
 	} else {
@@ -76,7 +82,9 @@ func (s *session) settle() (over, ok bool) {
 
 // newEvaluator is for one evaluation outside the partitions.
 func (f *Front) newEvaluator() *command.Evaluator {
-	return command.NewEvaluator(f.opts.Table, f.opts.Limits.Values)
+	e := command.NewEvaluator(f.opts.Table, f.opts.Limits.Values)
+	e.Events, e.Receivers = keyspace.Classes(f.events.Load()), f.broker.Receivers
+	return e
 }
 
 // reach is how a session's evaluation reaches the partitions.

@@ -109,7 +109,7 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 	if at >= span.Hi {
 		at = span.Lo
 	}
-	p := keyspace.SweepExpired(txn, id, span, at, sweepBudget, datatype.Due)
+	p := keyspace.SweepExpired(txn, id, span, at, sweepBudget, datatype.Due, 0)
 	e.sweep[id] = p.Next
 	if p.Removed > 0 {
 		e.watches(txn).TouchAll()

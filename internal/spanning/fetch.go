@@ -251,7 +251,13 @@ type view struct {
 	now base.Stamp
 }
 
-var _ kv.Txn = (*view)(nil)
+var (
+	_ kv.Txn    = (*view)(nil)
+	_ kv.Mailer = (*view)(nil)
+)
+
+// Mail implements kv.Mailer: the message leaves when the job is done.
+func (v *view) Mail(m kv.Mail) { v.e.job.Mail = append(v.e.job.Mail, m) }
 
 // Now implements kv.Txn: the latest of the partitions' times.
 func (v *view) Now() base.Stamp { return v.now }

@@ -11,6 +11,7 @@ import (
 	"coterie/internal/effects"
 	"coterie/internal/keys"
 	"coterie/internal/keyspace"
+	"coterie/internal/kv"
 	"coterie/internal/overlay"
 	"coterie/internal/partition"
 	"coterie/internal/txn"
@@ -59,6 +60,10 @@ type Job struct {
 	Session uint64
 	// MaxBytes bounds what is fetched, and what is written. 0: DefaultMaxBytes.
 	MaxBytes int
+
+	// Mail is what the commands say to subscribers: with status Done the caller
+	// sends it.
+	Mail []kv.Mail
 }
 
 // Evaluation runs one job.
@@ -123,6 +128,7 @@ func (e *Evaluation) attempt(lock bool) (status partition.Status, reply []byte, 
 	e.held, e.locks, e.err = nil, nil, nil
 	e.parts, e.found = map[base.PartitionID]*part{}, map[string]partition.Item{}
 	e.asked, e.fetched = 0, 0
+	e.job.Mail = nil
 	if lock && !e.hold() {
 		return e.failed()
 	}

@@ -144,3 +144,64 @@ func TestPubsub(t *testing.T) {
 	all("d1", each, 1, 2, 3)
 	all("d2", each, 1, 2, 3)
 }
+
+// TestNotifications: events of keys anywhere reach a subscriber on any node,
+// when they are committed; those of transactions over partitions too. The
+// parameter is set on one node, holds on all, and after a restart.
+func TestNotifications(t *testing.T) {
+	c := newCluster(t, 3)
+	clients := []*client{{addr: c.nodes[0].redis}, {addr: c.nodes[1].redis}, {addr: c.nodes[2].redis}}
+	do := func(i int, want string, args ...string) {
+		t.Helper()
+		v, err := clients[i].do(args...)
+		if err != nil || v.Err() != nil || want != "" && v.Text() != want {
+			t.Fatalf("%q at node %d: %v, %v", args, i+1, v, err)
+		}
+	}
+	do(0, "OK", "CONFIG", "SET", "notify-keyspace-events", "Exg$")
+	await(t, patience, func() string {
+		for i := range clients {
+			v, err := clients[i].do("CONFIG", "GET", "notify-keyspace-events")
+			if err != nil || len(v.Elems) != 2 || v.Elems[1].Text() != "g$xE" {
+				return fmt.Sprintf("node %d: %v, %v", i+1, v, err)
+			}
+		}
+		return ""
+	})
+	sub := subscribeAt(t, c.nodes[1], "PSUBSCRIBE", "__keyevent@0__:*")
+	const keys = 60
+	for i := range keys {
+		do(i%3, "OK", "SET", fmt.Sprint("k", i), "1", "PX", "300")
+	}
+	do(0, "OK", "MULTI")
+	do(0, "QUEUED", "SET", "x", "1")
+	do(0, "QUEUED", "SET", "y", "1")
+	do(0, "QUEUED", "SET", "z", "1")
+	do(0, "", "EXEC")
+	do(0, "", "MSETNX", "u", "1", "v", "1", "w", "1") // evaluated at the gateway
+	heard := map[string]int{}
+	want := map[string]int{"set": keys + 6, "expire": keys, "expired": keys}
+	_ = sub.conn.SetReadDeadline(time.Now().Add(patience))
+	for heard["set"] < want["set"] || heard["expired"] < want["expired"] {
+		v, err := sub.read()
+		if err != nil || len(v.Elems) != 4 {
+			t.Fatalf("heard %v, then %v, %v", heard, v, err)
+		}
+		heard[strings.TrimPrefix(v.Elems[2].Text(), "__keyevent@0__:")]++
+	}
+	for event, n := range want {
+		if heard[event] != n {
+			t.Errorf("%d %s events, want %d", heard[event], event, n)
+		}
+	}
+	if err := c.nodes[0].stop(); err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[0].start()
+	c.awaitHealthy(3)
+	clients[0].close()
+	v, err := clients[0].do("CONFIG", "GET", "notify-keyspace-events")
+	if err != nil || len(v.Elems) != 2 || v.Elems[1].Text() != "g$xE" {
+		t.Errorf("after a restart: %v, %v", v, err)
+	}
+}

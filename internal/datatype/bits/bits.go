@@ -11,8 +11,11 @@ import (
 
 const errOffset = "ERR bit offset is not an integer or out of range"
 
-func put(c *command.Ctx, key []byte, old keyspace.Record, body []byte, expireAt int64) {
+func put(c *command.Ctx, event string, key []byte, old keyspace.Record, body []byte, expireAt int64) {
 	c.Put(key, old, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body})
+	if event != "" {
+		c.Notify(keyspace.StringEvent, event, key)
+	}
 }
 
 // offset reads a bit's position. With a width, "#n" is the n-th field of it.
@@ -51,7 +54,11 @@ func setBit(c *command.Ctx) {
 	if bit == 1 {
 		c.Buf[at/8] |= mask
 	}
-	put(c, c.Args[1], r, c.Buf, r.ExpireAt)
+	event := "setbit"
+	if int64(old>>(7-at%8)) == bit && len(c.Buf) == len(r.Body) {
+		event = ""
+	}
+	put(c, event, c.Args[1], r, c.Buf, r.ExpireAt)
 	c.Out.Int(int64(bits.OnesCount8(old)))
 }
 
@@ -265,9 +272,10 @@ func bitOp(c *command.Ctx) {
 	old := c.Lookup(c.Args[2])
 	switch {
 	case longest > 0:
-		put(c, c.Args[2], old, out, 0)
+		put(c, "set", c.Args[2], old, out, 0)
 	case old.Exists():
 		c.Remove(c.Args[2], old)
+		c.Notify(keyspace.GenericEvent, "del", c.Args[2])
 	}
 	c.Out.Int(int64(longest))
 }

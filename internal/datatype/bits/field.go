@@ -61,7 +61,7 @@ func bitField(c *command.Ctx) {
 		}
 	}
 	if end > 0 {
-		put(c, c.Args[1], r, body, r.ExpireAt)
+		put(c, "setbit", c.Args[1], r, body, r.ExpireAt)
 	}
 }
 

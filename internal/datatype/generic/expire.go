@@ -5,6 +5,7 @@ import (
 
 	"coterie/internal/command"
 	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
 )
 
 func expire(c *command.Ctx)    { setDeadline(c, 1000, false) }
@@ -85,8 +86,10 @@ func setDeadline(c *command.Ctx, unit int64, absolute bool) {
 	}
 	if at <= c.Now() {
 		c.Remove(c.Args[1], r)
+		c.Notify(keyspace.GenericEvent, "del", c.Args[1])
 	} else {
 		c.SetExpiry(c.Args[1], r, at)
+		c.Notify(keyspace.GenericEvent, "expire", c.Args[1])
 	}
 	c.Out.Int(1)
 }
@@ -117,5 +120,6 @@ func persist(c *command.Ctx) {
 		return
 	}
 	c.SetExpiry(c.Args[1], r, 0)
+	c.Notify(keyspace.GenericEvent, "persist", c.Args[1])
 	c.Out.Int(1)
 }

@@ -12,6 +12,7 @@ func del(c *command.Ctx) {
 	for _, key := range c.Args[1:] {
 		if r := c.Lookup(key); r.Exists() {
 			c.Remove(key, r)
+			c.Notify(keyspace.GenericEvent, "del", key)
 			n++
 		}
 	}
@@ -38,7 +39,10 @@ func rename(c *command.Ctx) {
 		return
 	}
 	if string(c.Args[1]) != string(c.Args[2]) {
-		c.Move(c.Args[1], r, c.Args[2], c.Lookup(c.Args[2]))
+		old := c.Lookup(c.Args[2])
+		c.Move(c.Args[1], r, c.Args[2], old)
+		replaced(c, old)
+		renamed(c)
 	}
 	c.Out.Simple("OK")
 }
@@ -54,7 +58,21 @@ func renameNX(c *command.Ctx) {
 		return
 	}
 	c.Move(c.Args[1], r, c.Args[2], keyspace.Record{})
+	renamed(c)
 	c.Out.Int(1)
+}
+
+// replaced tells of a new key that took the place of an old one: for Put it is
+// none.
+func replaced(c *command.Ctx, old keyspace.Record) {
+	if old.Exists() {
+		c.Notify(keyspace.NewEvent, "new", c.Args[2])
+	}
+}
+
+func renamed(c *command.Ctx) {
+	c.Notify(keyspace.GenericEvent, "rename_from", c.Args[1])
+	c.Notify(keyspace.GenericEvent, "rename_to", c.Args[2])
 }
 
 func copyKey(c *command.Ctx) {
@@ -96,6 +114,8 @@ func copyKey(c *command.Ctx) {
 		return
 	}
 	c.Copy(slot, r, c.Args[2], old)
+	replaced(c, old)
+	c.Notify(keyspace.GenericEvent, "copy_to", c.Args[2])
 	c.Out.Int(1)
 }
 

@@ -299,6 +299,10 @@ func (s *search) find() (list []found) {
 }
 
 func (s *search) store(list []found) {
+	event := "geosearchstore"
+	if s.c.Spec.Name != event {
+		event = "georadiusstore"
+	}
 	var result []zset.Scored
 	for _, f := range list {
 		score := f.score
@@ -307,7 +311,7 @@ func (s *search) store(list []found) {
 		}
 		result = append(result, zset.Scored{Member: f.member, Score: score})
 	}
-	zset.Replace(s.c, s.storeKey, result)
+	zset.Replace(s.c, event, s.storeKey, result)
 	s.c.Out.Int(int64(len(result)))
 }
 

@@ -33,7 +33,7 @@ func setAll(c *command.Ctx) (added int64, ok bool) {
 			added++
 		}
 	}
-	h.store()
+	h.store("hset")
 	return added, true
 }
 
@@ -47,7 +47,7 @@ func hSetNX(c *command.Ctx) {
 		return
 	}
 	h.set(c.Args[2], c.Args[3])
-	h.store()
+	h.store("hset")
 	c.Out.Int(1)
 }
 
@@ -92,7 +92,7 @@ func hDel(c *command.Ctx) {
 			deleted++
 		}
 	}
-	h.store()
+	h.store("hdel")
 	c.Out.Int(deleted)
 }
 
@@ -189,7 +189,7 @@ func hIncrBy(c *command.Ctx) {
 	}
 	var text [20]byte
 	h.update(c.Args[2], strconv.AppendInt(text[:0], n, 10))
-	h.store()
+	h.store("hincrby")
 	c.Out.Int(n)
 }
 
@@ -220,6 +220,6 @@ func hIncrByFloat(c *command.Ctx) {
 	}
 	text := n.Append(nil)
 	h.update(c.Args[2], text)
-	h.store()
+	h.store("hincrbyfloat")
 	c.Out.Bulk(text)
 }

@@ -73,6 +73,8 @@ func (h *value) expire(budget int) (done int) {
 	past, _ := t.Rank(timeKey(now+1, nil))
 	if past == h.obj.Count { // then nobody need know which they are
 		h.space.Remove(h.key, h.old)
+		h.space.Notify(keyspace.HashEvent, "hexpired", h.key)
+		h.space.Notify(keyspace.GenericEvent, "del", h.key)
 		*h = load(h.space, h.key, keyspace.Record{})
 		return 1
 	}
@@ -97,7 +99,7 @@ func (h *value) expire(budget int) (done int) {
 
 // reload stores the hash and begins with it anew.
 func (h *value) reload() {
-	h.store()
+	h.store("hexpired")
 	*h = load(h.space, h.key, h.space.Lookup(h.key))
 }
 

@@ -56,7 +56,7 @@ func (s *server) want(reply string, line ...string) {
 }
 
 func (s *server) sweep(budget int) keyspace.Progress {
-	return keyspace.SweepExpired(s.txn, 1, wholeSpan, 0, budget, Due)
+	return keyspace.SweepExpired(s.txn, 1, wholeSpan, 0, budget, Due, 0)
 }
 
 // check verifies the keyspace, and of every hash that its due time is the

@@ -95,6 +95,7 @@ func setDeadlines(c *command.Ctx, unit, base int64) {
 	if !ok {
 		return
 	}
+	event := "hexpire"
 	c.Out.Array(len(fields))
 	for _, field := range fields {
 		v, old, had := h.find(field)
@@ -105,13 +106,14 @@ func setDeadlines(c *command.Ctx, unit, base int64) {
 			c.Out.Int(unchanged)
 		case at <= c.Now():
 			h.del(field)
+			event = "hdel"
 			c.Out.Int(deleted)
 		default:
 			h.setDeadline(field, v, at)
 			c.Out.Int(changed)
 		}
 	}
-	h.store()
+	h.store(event)
 }
 
 // deadlines is HTTL and its like: the answer is in units of so many
@@ -159,5 +161,5 @@ func hPersist(c *command.Ctx) {
 			c.Out.Int(changed)
 		}
 	}
-	h.store()
+	h.store("hpersist")
 }

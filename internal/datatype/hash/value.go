@@ -208,11 +208,21 @@ func (h *value) del(field []byte) bool {
 	return true
 }
 
-// store makes the changes part of the keyspace. An empty hash does not exist.
-func (h *value) store() {
-	switch {
-	case !h.changed:
+// store makes the changes part of the keyspace, and tells of the event. An
+// empty hash does not exist.
+func (h *value) store(event string) {
+	if !h.changed {
 		return
+	}
+	h.write()
+	h.space.Notify(keyspace.HashEvent, event, h.key)
+	if h.len() == 0 {
+		h.space.Notify(keyspace.GenericEvent, "del", h.key)
+	}
+}
+
+func (h *value) write() {
+	switch {
 	case h.big && h.obj.Count == 0:
 		h.dropEmpty()
 		return

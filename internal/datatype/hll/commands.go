@@ -61,6 +61,7 @@ func pfAdd(c *command.Ctx) {
 	}
 	s.invalidate()
 	store(c, c.Args[1], old, s)
+	c.Notify(keyspace.StringEvent, "pfadd", c.Args[1])
 	c.Out.Int(1)
 }
 
@@ -133,6 +134,7 @@ func pfMerge(c *command.Ctx) {
 	}
 	s.invalidate()
 	store(c, c.Args[1], old, s)
+	c.Notify(keyspace.StringEvent, "pfadd", c.Args[1])
 	c.Out.Simple("OK")
 }
 

@@ -6,7 +6,24 @@ import (
 
 	"coterie/internal/command"
 	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
 )
+
+// pushed is the event of a push.
+func pushed(front bool) string {
+	if front {
+		return "lpush"
+	}
+	return "rpush"
+}
+
+// popped is the event of a pop.
+func popped(front bool) string {
+	if front {
+		return "lpop"
+	}
+	return "rpop"
+}
 
 // pushAll is LPUSH, RPUSH, and with existing LPUSHX, RPUSHX.
 func pushAll(front, existing bool) func(*command.Ctx) {
@@ -22,7 +39,7 @@ func pushAll(front, existing bool) func(*command.Ctx) {
 		for _, v := range c.Args[2:] {
 			l.push(v, front)
 		}
-		l.store()
+		l.store(pushed(front))
 		c.Out.Int(int64(l.Len()))
 	}
 }
@@ -83,7 +100,7 @@ func lSet(c *command.Ctx) {
 		return
 	}
 	l.set(at, c.Args[3])
-	l.store()
+	l.store("lset")
 	c.Out.Simple("OK")
 }
 
@@ -114,7 +131,7 @@ func lInsert(c *command.Ctx) {
 		at++
 	}
 	l.insert(at, c.Args[4])
-	l.store()
+	l.store("linsert")
 	c.Out.Int(int64(l.Len()))
 }
 
@@ -177,7 +194,10 @@ func lTrim(c *command.Ctx) {
 		l.del(to, l.Len())
 		l.del(0, from)
 	}
-	l.store()
+	if !l.changed && l.Len() > 0 {
+		c.Notify(keyspace.ListEvent, "ltrim", l.key)
+	}
+	l.store("ltrim")
 	c.Out.Simple("OK")
 }
 
@@ -201,7 +221,7 @@ func lRem(c *command.Ctx) {
 		return del, left != 0
 	})
 	l.changed = removed > 0
-	l.store()
+	l.store("lrem")
 	c.Out.Int(int64(removed))
 }
 

@@ -25,7 +25,7 @@ func TestRecordFormat(t *testing.T) {
 			t.Fatal("not a list")
 		}
 		l.push([]byte(v), false)
-		l.store()
+		l.store("")
 	}
 	want := func(name string, got []byte, want string) {
 		t.Helper()

@@ -208,11 +208,21 @@ func (l *list) walkFrom(i uint64, visit func(i uint64, v []byte) bool) {
 	})
 }
 
-// store makes the changes part of the keyspace. An empty list does not exist.
-func (l *list) store() {
-	switch {
-	case !l.changed:
+// store makes the changes part of the keyspace, and tells of the event. An
+// empty list does not exist.
+func (l *list) store(event string) {
+	if !l.changed {
 		return
+	}
+	l.keep()
+	l.c.Notify(keyspace.ListEvent, event, l.key)
+	if l.Len() == 0 {
+		l.c.Notify(keyspace.GenericEvent, "del", l.key)
+	}
+}
+
+func (l *list) keep() {
+	switch {
 	case l.removed:
 		l.c.Remove(l.key, l.old)
 		return

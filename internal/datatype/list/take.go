@@ -1,6 +1,9 @@
 package list
 
-import "coterie/internal/command"
+import (
+	"coterie/internal/command"
+	"coterie/internal/keyspace"
+)
 
 // pop is LPOP and RPOP.
 func pop(front bool) func(*command.Ctx) {
@@ -29,7 +32,7 @@ func pop(front bool) func(*command.Ctx) {
 			v, _ := l.end(front)
 			c.Out.Bulk(v)
 			l.drop(1, front)
-			l.store()
+			l.store(popped(front))
 		}
 	}
 }
@@ -51,7 +54,7 @@ func (l *list) take(start int, n uint64, front bool) {
 	})
 	if fits {
 		l.drop(n, front)
-		l.store()
+		l.store(popped(front))
 	}
 }
 
@@ -81,7 +84,8 @@ func move(c *command.Ctx, from, to bool) (moved bool) {
 		if source.Len() > 1 {
 			source.drop(1, from)
 			source.push(v, to)
-			source.store()
+			c.Notify(keyspace.ListEvent, pushed(to), source.key)
+			source.store(popped(from))
 		}
 		c.Out.Bulk(v)
 		return true
@@ -90,10 +94,10 @@ func move(c *command.Ctx, from, to bool) (moved bool) {
 	if !ok {
 		return true
 	}
-	source.drop(1, from)
-	source.store()
 	destination.push(v, to)
-	destination.store()
+	destination.store(pushed(to))
+	source.drop(1, from)
+	source.store(popped(from))
 	c.Out.Bulk(v)
 	return true
 }
@@ -161,7 +165,7 @@ func bPop(front bool) func(*command.Ctx) {
 			c.Out.Bulk(l.key)
 			c.Out.Bulk(v)
 			l.drop(1, front)
-			l.store()
+			l.store(popped(front))
 		}
 	}
 }

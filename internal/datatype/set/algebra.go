@@ -111,12 +111,12 @@ func storeCombined(f combine) func(*command.Ctx) {
 			members = append(members, bytes.Clone(member))
 			return true
 		})
-		out := &Set{c: c, key: c.Args[1], old: c.Lookup(c.Args[1]), changed: true}
+		out := &Set{c: c, key: c.Args[1], old: c.Lookup(c.Args[1]), changed: true, replaces: true}
 		for _, member := range members {
 			out.Add(member)
 		}
 		n := out.Len()
-		out.Store()
+		out.Store(c.Spec.Name)
 		c.Out.Int(int64(n))
 	}
 }

@@ -26,7 +26,7 @@ func sAdd(c *command.Ctx) {
 			added++
 		}
 	}
-	s.Store()
+	s.Store("sadd")
 	c.Out.Int(added)
 }
 
@@ -41,7 +41,7 @@ func sRem(c *command.Ctx) {
 			removed++
 		}
 	}
-	s.Store()
+	s.Store("srem")
 	c.Out.Int(removed)
 }
 
@@ -64,10 +64,10 @@ func sMove(c *command.Ctx) {
 		return
 	}
 	from.Remove(member)
-	from.Store()
+	from.Store("srem")
 	to.expect = 1
 	to.Add(member)
-	to.Store()
+	to.Store("sadd")
 	c.Out.Int(1)
 }
 

@@ -120,7 +120,7 @@ func sPop(c *command.Ctx) {
 		member := s.pick(s.random())
 		c.Out.Bulk(member)
 		s.Remove(member)
-		s.Store()
+		s.Store("spop")
 	}
 }
 
@@ -147,7 +147,7 @@ func (s *Set) pop(n int) {
 			s.Remove(member)
 		}
 	}
-	s.Store()
+	s.Store("spop")
 }
 
 // only makes the given members all that is left.
@@ -161,6 +161,6 @@ func (s *Set) only(rest [][]byte) {
 	for _, member := range rest {
 		left.Add(member)
 	}
-	left.Store()
+	left.Store("spop")
 	s.changed = false
 }

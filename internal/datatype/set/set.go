@@ -29,6 +29,7 @@ type Set struct {
 	expect   int   // members that are about to be added
 	expireAt int64 // the key's deadline
 	changed  bool
+	replaces bool // it takes the place of whatever is there
 
 	xkey []byte // scratch
 }
@@ -231,15 +232,29 @@ func (s *Set) pick(position int) (member []byte) {
 	return member
 }
 
-// Store makes the changes part of the keyspace. An empty set does not exist.
-func (s *Set) Store() {
+// Store makes the changes part of the keyspace, and tells of the event. An
+// empty set does not exist.
+func (s *Set) Store(event string) {
 	if !s.changed {
 		return
 	}
 	if s.Len() == 0 {
 		s.clear()
-		return
+		if s.replaces {
+			event = "" // there is nothing new
+		}
+	} else {
+		s.keep()
 	}
+	if event != "" {
+		s.c.Notify(keyspace.SetEvent, event, s.key)
+	}
+	if s.Len() == 0 && s.old.Exists() {
+		s.c.Notify(keyspace.GenericEvent, "del", s.key)
+	}
+}
+
+func (s *Set) keep() {
 	body := []byte(s.body)
 	if s.big {
 		body = append(keyspace.AppendObject(s.c.Buf[:0], s.obj), byte(s.form))

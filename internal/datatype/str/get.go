@@ -19,13 +19,15 @@ func reply(c *command.Ctx, r keyspace.Record) {
 	c.Out.Bulk(r.Body)
 }
 
-// put stores a string in the place of old, with its deadline or without.
-func put(c *command.Ctx, key []byte, old keyspace.Record, body []byte, expireAt int64) {
+// put stores a string in the place of old, with its deadline or without, and
+// tells of the event.
+func put(c *command.Ctx, event string, key []byte, old keyspace.Record, body []byte, expireAt int64) {
 	r := keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body}
 	if old.Token != 0 && string(old.Body) == string(body) { // its holder prolongs a lock
 		r.Token = old.Token
 	}
 	c.Put(key, old, r)
+	c.Notify(keyspace.StringEvent, event, key)
 }
 
 // take is put for a key that there is not: it may be a lock, and gets a token
@@ -33,6 +35,7 @@ func put(c *command.Ctx, key []byte, old keyspace.Record, body []byte, expireAt 
 func take(c *command.Ctx, key []byte, body []byte, expireAt int64) {
 	token := c.Txn.NewObjectID(c.Slot(key)) + 1
 	c.Put(key, keyspace.Record{}, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Token: token, Body: body})
+	c.Notify(keyspace.StringEvent, "set", key)
 }
 
 func get(c *command.Ctx) {
@@ -49,6 +52,7 @@ func getDel(c *command.Ctx) {
 	reply(c, r)
 	if r.Exists() {
 		c.Remove(c.Args[1], r)
+		c.Notify(keyspace.GenericEvent, "del", c.Args[1])
 	}
 }
 
@@ -72,6 +76,14 @@ func getEx(c *command.Ctx) {
 	c.Out.Bulk(r.Body)
 	if o.persist || o.expire {
 		c.SetExpiry(c.Args[1], r, at)
+		switch {
+		case o.expire && at <= c.Now():
+			c.Notify(keyspace.GenericEvent, "del", c.Args[1])
+		case o.expire:
+			c.Notify(keyspace.GenericEvent, "expire", c.Args[1])
+		case r.ExpireAt != 0:
+			c.Notify(keyspace.GenericEvent, "persist", c.Args[1])
+		}
 	}
 }
 
@@ -81,7 +93,7 @@ func getSet(c *command.Ctx) {
 		return
 	}
 	reply(c, r)
-	put(c, c.Args[1], r, c.Args[2], 0)
+	put(c, "set", c.Args[1], r, c.Args[2], 0)
 }
 
 func strLen(c *command.Ctx) {

@@ -46,7 +46,7 @@ func addInt(c *command.Ctx, by int64) {
 		return
 	}
 	c.Buf = strconv.AppendInt(c.Buf[:0], n, 10)
-	put(c, c.Args[1], r, c.Buf, r.ExpireAt)
+	put(c, "incrby", c.Args[1], r, c.Buf, r.ExpireAt)
 	c.Out.Int(n)
 }
 
@@ -69,6 +69,6 @@ func incrByFloat(c *command.Ctx) {
 		return
 	}
 	c.Buf = n.Append(c.Buf[:0])
-	put(c, c.Args[1], r, c.Buf, r.ExpireAt)
+	put(c, "incrbyfloat", c.Args[1], r, c.Buf, r.ExpireAt)
 	c.Out.Bulk(c.Buf)
 }

@@ -104,7 +104,7 @@ func deadline(c *command.Ctx, i int, unit int64, absolute bool) (at int64, ok bo
 func set(c *command.Ctx) {
 	key := c.Args[1]
 	if len(c.Args) == 3 { // by far the most frequent
-		put(c, key, c.Lookup(key), c.Args[2], 0)
+		put(c, "set", key, c.Lookup(key), c.Args[2], 0)
 		c.Out.Simple("OK")
 		return
 	}
@@ -137,7 +137,10 @@ func set(c *command.Ctx) {
 	if o.nx {
 		take(c, key, c.Args[2], at)
 	} else {
-		put(c, key, old, c.Args[2], at)
+		put(c, "set", key, old, c.Args[2], at)
+	}
+	if o.expire {
+		c.Notify(keyspace.GenericEvent, "expire", key)
 	}
 	if !o.get {
 		c.Out.Simple("OK")
@@ -162,7 +165,8 @@ func setWithTTL(c *command.Ctx, unit int64) {
 	if !ok {
 		return
 	}
-	put(c, c.Args[1], c.Lookup(c.Args[1]), c.Args[3], at)
+	put(c, "set", c.Args[1], c.Lookup(c.Args[1]), c.Args[3], at)
+	c.Notify(keyspace.GenericEvent, "expire", c.Args[1])
 	c.Out.Simple("OK")
 }
 
@@ -186,7 +190,7 @@ func mSetNX(c *command.Ctx) {
 	}
 	for i := 1; i < len(c.Args); i += 2 {
 		if old := c.Lookup(c.Args[i]); old.Exists() { // named twice
-			put(c, c.Args[i], old, c.Args[i+1], 0)
+			put(c, "set", c.Args[i], old, c.Args[i+1], 0)
 		} else {
 			take(c, c.Args[i], c.Args[i+1], 0)
 		}
@@ -204,7 +208,7 @@ func pairs(c *command.Ctx) bool {
 
 func setPairs(c *command.Ctx) {
 	for i := 1; i < len(c.Args); i += 2 {
-		put(c, c.Args[i], c.Lookup(c.Args[i]), c.Args[i+1], 0)
+		put(c, "set", c.Args[i], c.Lookup(c.Args[i]), c.Args[i+1], 0)
 	}
 }
 
@@ -218,7 +222,7 @@ func appendTo(c *command.Ctx) {
 		return
 	}
 	c.Buf = append(append(c.Buf[:0], r.Body...), c.Args[2]...)
-	put(c, c.Args[1], r, c.Buf, r.ExpireAt)
+	put(c, "append", c.Args[1], r, c.Buf, r.ExpireAt)
 	c.Out.Int(int64(len(c.Buf)))
 }
 
@@ -247,7 +251,7 @@ func setRange(c *command.Ctx) {
 	}
 	c.Buf = Grow(c.Buf, r.Body, int(offset)+len(part))
 	copy(c.Buf[offset:], part)
-	put(c, c.Args[1], r, c.Buf, r.ExpireAt)
+	put(c, "setrange", c.Args[1], r, c.Buf, r.ExpireAt)
 	c.Out.Int(int64(len(c.Buf)))
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"coterie/internal/command"
+	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/tree"
 )
 
@@ -126,6 +127,7 @@ func (g *group) addConsumer(name []byte) *consumer {
 	g.made++
 	c := &consumer{number: g.made, name: name, seen: g.s.c.Now(), active: never}
 	g.numbers.Put(name, numberKey(c.number))
+	g.s.c.Notify(keyspace.StreamEvent, "xgroup-createconsumer", g.s.key)
 	g.saveConsumer(c)
 	return c
 }

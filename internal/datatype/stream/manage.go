@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"coterie/internal/command"
+	"coterie/internal/keyspace"
 )
 
 const errNoStream = "ERR The XGROUP subcommand requires the key to exist. " +
@@ -90,6 +91,7 @@ func xGroupCreate(c *command.Ctx) {
 	s.make()
 	s.addGroup(c.Args[3], last, read)
 	s.store()
+	c.Notify(keyspace.StreamEvent, "xgroup-create", c.Args[2])
 	c.Out.Simple("OK")
 }
 
@@ -116,6 +118,7 @@ func xGroupSetID(c *command.Ctx) {
 	g.last, g.read = last, read
 	g.save()
 	s.store()
+	c.Notify(keyspace.StreamEvent, "xgroup-setid", c.Args[2])
 	c.Out.Simple("OK")
 }
 
@@ -130,6 +133,7 @@ func xGroupDestroy(c *command.Ctx) {
 	}
 	g.drop()
 	s.store()
+	c.Notify(keyspace.StreamEvent, "xgroup-destroy", c.Args[2])
 	c.Out.Int(1)
 }
 
@@ -161,6 +165,7 @@ func xGroupDelConsumer(c *command.Ctx) {
 	pending := g.dropConsumer(who)
 	g.save()
 	s.store()
+	c.Notify(keyspace.StreamEvent, "xgroup-delconsumer", c.Args[2])
 	c.Out.Int(int64(pending))
 }
 
@@ -222,6 +227,7 @@ func xSetID(c *command.Ctx) {
 		s.maxDeleted = maxDeleted
 	}
 	s.store()
+	c.Notify(keyspace.StreamEvent, "xsetid", c.Args[1])
 	c.Out.Simple("OK")
 }
 

@@ -39,6 +39,9 @@ func xDel(c *command.Ctx) {
 		}
 	}
 	s.store()
+	if deleted > 0 {
+		c.Notify(keyspace.StreamEvent, "xdel", c.Args[1])
+	}
 	c.Out.Int(deleted)
 }
 

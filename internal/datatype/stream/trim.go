@@ -3,6 +3,7 @@ package stream
 import (
 	"coterie/internal/command"
 	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
 )
 
 // batch is how many entries an approximate trim usually removes at a time, and
@@ -198,8 +199,12 @@ func xAdd(c *command.Ctx) {
 	}
 	s.make()
 	s.add(at, a.fields)
-	s.trim(a.trimming)
+	removed := s.trim(a.trimming)
 	s.store()
+	c.Notify(keyspace.StreamEvent, "xadd", c.Args[1])
+	if removed > 0 {
+		c.Notify(keyspace.StreamEvent, "xtrim", c.Args[1])
+	}
 	replyID(c, at)
 }
 
@@ -234,5 +239,8 @@ func xTrim(c *command.Ctx) {
 	}
 	removed := s.trim(a.trimming)
 	s.store()
+	if removed > 0 {
+		c.Notify(keyspace.StreamEvent, "xtrim", c.Args[1])
+	}
 	c.Out.Int(int64(removed))
 }

@@ -48,7 +48,7 @@ func combineStore(c *command.Ctx, op operation) {
 		return
 	}
 	found := m.result()
-	Replace(c, c.Args[1], found)
+	Replace(c, c.Spec.Name, c.Args[1], found)
 	c.Out.Int(int64(len(found)))
 }
 

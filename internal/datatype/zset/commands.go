@@ -105,7 +105,11 @@ func (a *Adding) Run(c *command.Ctx, pairs []Scored) {
 			z.move(e.Member, old, o)
 		}
 	}
-	z.Store()
+	event := "zadd"
+	if a.Incr {
+		event = "zincr"
+	}
+	z.Store(event)
 	switch {
 	case a.Incr && done:
 		c.Out.Double(result)
@@ -129,7 +133,7 @@ func zRem(c *command.Ctx) {
 			n++
 		}
 	}
-	z.Store()
+	z.Store("zrem")
 	c.Out.Int(n)
 }
 

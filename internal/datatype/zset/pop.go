@@ -68,7 +68,11 @@ func (z *Value) pop(r *list, s span, from end) {
 		return
 	}
 	z.cut(s)
-	z.Store()
+	event := "zpopmin"
+	if from == highest {
+		event = "zpopmax"
+	}
+	z.Store(event)
 }
 
 // multiPop is what ZMPOP and BZMPOP ask for.

@@ -165,7 +165,7 @@ func zRangeStore(c *command.Ctx) {
 		found = append(found, Scored{member, unorder(o)})
 		return true
 	})
-	Replace(c, c.Args[1], found)
+	Replace(c, "zrangestore", c.Args[1], found)
 	c.Out.Int(int64(len(found)))
 }
 
@@ -197,6 +197,6 @@ func removeIn(c *command.Ctx, k kind) {
 	}
 	s := b.of(&z)
 	z.cut(s)
-	z.Store()
+	z.Store(c.Spec.Name)
 	c.Out.Int(int64(s.len()))
 }

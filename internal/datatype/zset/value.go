@@ -59,14 +59,17 @@ func (z *Value) open(obj keyspace.Object, root tree.Root) {
 }
 
 // Replace stores a sorted set of its own under a key, in the place of whatever
-// is there. Without members, the key is removed.
-func Replace(c *command.Ctx, key []byte, members []Scored) {
+// is there, and tells of the event. Without members, the key is removed.
+func Replace(c *command.Ctx, event string, key []byte, members []Scored) {
 	z := Value{c: c, key: key, old: c.Lookup(key), replaces: true, changed: true}
 	c.Buf = nil // members may be in it
 	for _, e := range members {
 		z.Set(e.Member, e.Score)
 	}
-	z.Store()
+	if len(members) == 0 {
+		event = ""
+	}
+	z.Store(event)
 }
 
 // Len is the number of members.
@@ -303,15 +306,27 @@ func (z *Value) cut(s span) {
 	z.obj.Count -= n
 }
 
-// Store makes the changes part of the keyspace. An empty set does not exist.
-func (z *Value) Store() {
-	switch {
-	case !z.changed:
-		return
-	case z.Len() == 0:
-		z.drop()
+// Store makes the changes part of the keyspace, and tells of the event. An
+// empty set does not exist.
+func (z *Value) Store(event string) {
+	if !z.changed {
 		return
 	}
+	empty := z.Len() == 0
+	if empty {
+		z.drop()
+	} else {
+		z.putRecord()
+	}
+	if event != "" {
+		z.c.Notify(keyspace.ZSetEvent, event, z.key)
+	}
+	if empty && z.old.Exists() {
+		z.c.Notify(keyspace.GenericEvent, "del", z.key)
+	}
+}
+
+func (z *Value) putRecord() {
 	r := keyspace.Record{Type: keyspace.ZSet, ExpireAt: z.old.ExpireAt, Body: z.body}
 	if z.replaces {
 		r.ExpireAt = 0

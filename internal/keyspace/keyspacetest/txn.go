@@ -21,6 +21,8 @@ type Txn struct {
 	// Writes counts what was written, so that a test can see that a command
 	// left no effect.
 	Writes int
+	// Mailed is what commands sent.
+	Mailed []kv.Mail
 
 	values  map[string][]byte
 	sorted  []entry // as of the last iterator or range; fresh says whether it is current
@@ -31,7 +33,10 @@ type Txn struct {
 
 type entry struct{ key, value []byte }
 
-var _ kv.Txn = (*Txn)(nil)
+var (
+	_ kv.Txn    = (*Txn)(nil)
+	_ kv.Mailer = (*Txn)(nil)
+)
 
 // New returns an empty Txn at a time in the year 2023. Its random numbers
 // come from seed.
@@ -42,6 +47,9 @@ func New(seed uint64) *Txn {
 		rnd:    rand.New(rand.NewPCG(seed, 0)),
 	}
 }
+
+// Mail implements kv.Mailer.
+func (t *Txn) Mail(m kv.Mail) { t.Mailed = append(t.Mailed, m) }
 
 // Len is the number of keys stored.
 func (t *Txn) Len() int { return len(t.values) }
