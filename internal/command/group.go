@@ -14,6 +14,7 @@ import (
 //	          a head (database, number of arguments) and its arguments
 //	"watch"   session, keys
 //	"unwatch" session
+//	"await"   session, keys: waits until one of them is written
 //
 // A watched key is its database in one byte, then the key. Numbers are
 // uvarints.
@@ -21,6 +22,10 @@ const (
 	groupExec    = "exec"
 	groupWatch   = "watch"
 	groupUnwatch = "unwatch"
+	groupAwait   = "await"
+	// groupAwake is what AWAIT is run as again: by then a key was written, or
+	// may have been, under an earlier leadership.
+	groupAwake = "awake"
 )
 
 // Grouped is one command of a group.
@@ -52,6 +57,11 @@ func WatchGroup(session uint64, watched ...[]byte) [][]byte {
 
 // UnwatchGroup makes the arguments that end all watching.
 func UnwatchGroup(session uint64) [][]byte { return [][]byte{[]byte(groupUnwatch), uvarint(session)} }
+
+// AwaitGroup makes the arguments that wait until one of some keys is written.
+func AwaitGroup(session uint64, keys ...[]byte) [][]byte {
+	return append([][]byte{[]byte(groupAwait), uvarint(session)}, keys...)
+}
 
 // splitGroup takes the front off a group's arguments.
 func splitGroup(args [][]byte) (op string, session uint64, rest [][]byte, ok bool) {
@@ -113,6 +123,11 @@ func (e *Evaluator) runGroup(call Call) {
 				call.Watches.add(who, key)
 			}
 		}
+		e.out.Simple("OK")
+	case op == groupAwait && call.Blocking && call.Waiters != nil:
+		again := append([][]byte{[]byte(groupAwake)}, call.Args[1:]...)
+		call.Waiters.Wait(rest, again, groupAwait, true)
+	case op == groupAwake:
 		e.out.Simple("OK")
 	case op == groupExec:
 		e.exec(call, who, rest)

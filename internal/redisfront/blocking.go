@@ -33,6 +33,8 @@ type blocked struct {
 	null  []byte // the reply when its time is up
 	timer *time.Timer
 
+	across *across // its keys lie in several partitions: req is not used
+
 	// Guarded by s.mu.
 	waiting bool // a leader said so
 	ending  bool // a CANCEL is under way
@@ -49,6 +51,20 @@ type blockedCount struct {
 
 // block sends a command that may wait; timeout is in milliseconds, 0 for ever.
 func (s *session) block(o *op, p base.PartitionID, slot base.Slot, timeout int64) {
+	b := s.newBlocked(o)
+	if b == nil {
+		return
+	}
+	s.fill(&b.req, b, o.cmd)
+	b.req.Flags |= partition.Blocking
+	b.req.Partition, b.req.Slot, b.req.Args = p, slot, o.args
+	s.reqs = append(s.reqs, &b.req)
+	s.holdFor(b, timeout)
+}
+
+// newBlocked makes a command one that blocks; it is nil if there are too many,
+// and the command is refused.
+func (s *session) newBlocked(o *op) *blocked {
 	b := &blocked{o: o, s: s, null: o.cmd.timeUp(int(s.proto.Load()))}
 	size := 0
 	for _, a := range o.args {
@@ -58,7 +74,7 @@ func (s *session) block(o *op, p base.PartitionID, slot base.Slot, timeout int64
 	if s.f.blocked.bytes.Add(b.size) > maxBlockedBytes {
 		s.f.blocked.bytes.Add(-b.size)
 		s.refuse(o.cmd, errTooManyBlocked)
-		return
+		return nil
 	}
 	// It may stay for hours: the buffer must not wait for it.
 	mem, own := make([]byte, 0, size), make([][]byte, len(o.args))
@@ -67,10 +83,12 @@ func (s *session) block(o *op, p base.PartitionID, slot base.Slot, timeout int64
 		own[i] = mem[len(mem)-len(a) : len(mem) : len(mem)]
 	}
 	o.args = own
-	s.fill(&b.req, b, o.cmd)
-	b.req.Flags |= partition.Blocking
-	b.req.Partition, b.req.Slot, b.req.Args = p, slot, own
-	s.reqs = append(s.reqs, &b.req)
+	return b
+}
+
+// holdFor puts a blocked command into the batch, as its last.
+func (s *session) holdFor(b *blocked, timeout int64) {
+	o := b.o
 	s.enqueue(o)
 	o.buf = nil
 	s.unpinned++
@@ -97,13 +115,21 @@ func (b *blocked) end(reply []byte) bool {
 	first := !b.ending && !b.done
 	b.ending = true
 	b.s.mu.Unlock()
-	if first {
-		b.s.f.router.Submit([]*partition.Request{{
-			Partition: b.req.Partition, Flags: partition.Whole | partition.Cancel, Proto: 2,
-			Args: [][]byte{nil, reply}, Cancels: &b.req, Sink: nobody{},
-		}})
+	switch {
+	case first && b.across != nil:
+		b.across.ended <- reply
+	case first:
+		b.s.f.router.Submit([]*partition.Request{cancelOf(&b.req, reply)})
 	}
 	return first
+}
+
+// cancelOf is a request that ends another one's waiting.
+func cancelOf(target *partition.Request, reply []byte) *partition.Request {
+	return &partition.Request{
+		Partition: target.Partition, Flags: partition.Whole | partition.Cancel, Proto: 2,
+		Args: [][]byte{nil, reply}, Cancels: target, Sink: nobody{},
+	}
 }
 
 // Waits implements partition.WaitSink.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coterie/internal/resp"
 )
 
 // blockingFront runs a test over a plain socket and over a connection of
@@ -197,5 +199,56 @@ func TestTooManyBlocked(t *testing.T) {
 	a.do("SET", "k", "v")
 	if got := a.do("TAKE", "k", "0"); got != "*2\r\n$1\r\nk\r\n$1\r\nv\r\n" {
 		t.Error(got)
+	}
+}
+
+// Keys in several partitions: whichever has something first serves.
+func TestBlockingAcross(t *testing.T) {
+	for _, mode := range []fakeMode{fakeLoop, fakeDelays} {
+		r := newFake(t, mode, 7)
+		addr, _ := serveFake(t, r, Limits{})
+		a, b := dial(t, addr), dial(t, addr)
+		id := strings.Trim(a.do("CLIENT", "ID"), ":\r\n")
+		keys := []string{"a", "b", "c", "d", "e"}
+		take := append(append([]string{"TAKE"}, keys...), "0")
+		for _, key := range keys {
+			a.send(string(resp.AppendCommand(nil, take...)))
+			r.blocked(t, 1)
+			b.do("SET", key, "v")
+			if got := a.reply(); got != "*2\r\n$1\r\n"+key+"\r\n$1\r\nv\r\n" {
+				t.Errorf("%q", got)
+			}
+			r.blocked(t, 0)
+		}
+		b.do("SET", "d", "1")
+		b.do("SET", "c", "2")
+		if got := a.do(take...); got != "*2\r\n$1\r\nc\r\n$1\r\n2\r\n" {
+			t.Errorf("%q", got)
+		}
+		a.do(take...)
+		take[len(take)-1] = "0.05"
+		if got := a.do(take...); got != "*-1\r\n" {
+			t.Errorf("%q", got)
+		}
+		take[len(take)-1] = "0"
+		a.send(string(resp.AppendCommand(nil, take...)) + "PING\r\n")
+		r.blocked(t, 1)
+		if got := b.do("CLIENT", "UNBLOCK", id); got != ":1\r\n" {
+			t.Error(got)
+		}
+		a.expect("*-1\r\n+PONG\r\n")
+		a.send(string(resp.AppendCommand(nil, take...)))
+		r.blocked(t, 1)
+		_ = a.Close()
+		r.blocked(t, 0)
+		waitFor(t, "nobody waits any more", func() bool {
+			n := 0
+			for _, p := range r.parts {
+				p.mu.Lock()
+				n += len(p.waits)
+				p.mu.Unlock()
+			}
+			return n == 0 && r.front.Connections() == 1
+		})
 	}
 }

@@ -300,6 +300,7 @@ func (r *fakeRouter) complete(q *partition.Request) {
 type fakeWait struct {
 	q    *partition.Request
 	keys []string
+	args [][]byte
 	due  bool
 }
 
@@ -321,7 +322,7 @@ func (p *fakePartition) TouchAll() {
 }
 
 func (p *fakePartition) Wait(keys, args [][]byte, _ string, _ bool) {
-	p.asked = &fakeWait{}
+	p.asked = &fakeWait{args: args}
 	for _, k := range keys {
 		p.asked.keys = append(p.asked.keys, string(k))
 	}
@@ -348,7 +349,9 @@ func (p *fakePartition) evaluate(q *partition.Request) (done []*partition.Reques
 		return p.asked == nil
 	}
 	if !run(q) {
-		p.asked.q = q
+		if p.asked.q = q; p.asked.args != nil {
+			q.Args = p.asked.args
+		}
 		p.waits = append(p.waits, p.asked)
 		return nil, q
 	}

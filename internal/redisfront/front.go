@@ -43,7 +43,8 @@ type Front struct {
 		sync.Mutex
 		list, spare []*session
 	}
-	closing chan struct{} // closed by Close
+	closing  chan struct{}  // closed by Close
+	awaiting sync.WaitGroup // goroutines of commands that wait in several partitions
 
 	mu struct {
 		sync.Mutex
@@ -253,4 +254,5 @@ func (f *Front) Close() {
 		f.mu.gone.Wait()
 	}
 	f.mu.Unlock()
+	f.awaiting.Wait()
 }

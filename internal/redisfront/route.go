@@ -55,7 +55,11 @@ func (s *session) route(o *op) {
 			s.refuse(o.cmd, errCrossSlot)
 			return
 		case s.dir.BySlot(other) != p:
-			s.divide(o)
+			if timeout, ok := spec.Blocks(o.args); ok {
+				s.blockAcross(o, timeout)
+			} else {
+				s.divide(o)
+			}
 			return
 		}
 	}

@@ -86,4 +86,28 @@ func TestBlockedClients(t *testing.T) {
 	if len(taken) != pushed {
 		t.Errorf("%d elements were pushed, %d taken", pushed, len(taken))
 	}
+	// Keys of all partitions at once.
+	all := []string{"BLPOP"}
+	for _, k := range keys {
+		all = append(all, "{"+k+"}q")
+	}
+	last := all[len(all)-1]
+	done := make(chan string)
+	go func() {
+		cl := &client{addr: gateway.redis}
+		defer cl.close()
+		v, err := cl.do(append(all, "0")...)
+		if err != nil || len(v.Elems) != 2 {
+			done <- fmt.Sprint(err, string(v.Str))
+			return
+		}
+		done <- v.Elems[0].Text()
+	}()
+	time.Sleep(200 * time.Millisecond)
+	if _, err := pusher.do("RPUSH", last, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got != last {
+		t.Errorf("taken from %q, not %q", got, last)
+	}
 }

@@ -1,0 +1,184 @@
+package redisfront
+
+import (
+	"slices"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/partition"
+	"coterie/internal/spanning"
+)
+
+// across is a blocking command whose keys lie in several partitions. Each is
+// asked to tell when one of its keys is written (AWAIT, which takes nothing);
+// when all have them in line, the command is evaluated here, without waiting.
+// If it finds nothing, that is done again as soon as one of them has spoken up.
+type across struct {
+	b      *blocked
+	job    spanning.Job
+	owners []*awaiting
+	events chan struct{} // of one: something is new about owners
+	ended  chan []byte   // of one: the reply to end with
+}
+
+// awaiting is one partition's part.
+type awaiting struct {
+	x    *across
+	req  partition.Request
+	keys [][]byte
+
+	// Guarded by the session's mu.
+	inLine, done, failed bool
+}
+
+var _ partition.WaitSink = (*awaiting)(nil)
+
+// Waits implements partition.WaitSink.
+func (a *awaiting) Waits(*partition.Request) { a.note(func() { a.inLine = true }) }
+
+// Complete implements partition.Sink.
+func (a *awaiting) Complete(r *partition.Request) {
+	a.note(func() { a.done, a.failed = true, r.Status != partition.Done })
+}
+
+func (a *awaiting) note(what func()) {
+	a.x.b.s.mu.Lock()
+	what()
+	a.x.b.s.mu.Unlock()
+	select {
+	case a.x.events <- struct{}{}:
+	default:
+	}
+}
+
+// blockAcross sends a blocking command whose keys lie in several partitions.
+func (s *session) blockAcross(o *op, timeout int64) {
+	if slices.ContainsFunc(o.args, func(a []byte) bool { return string(a) == "$" }) && o.cmd.spec.Timeout == command.TimeoutBlock {
+		s.refuse(o.cmd, errCrossPartition) // the last entry as of now: each partition's now is another one
+		return
+	}
+	b := s.newBlocked(o)
+	if b == nil {
+		return
+	}
+	x := &across{b: b, events: make(chan struct{}, 1), ended: make(chan []byte, 1)}
+	x.job = spanning.Job{
+		Args: o.args, Keys: s.watchedKeys(nil, o.cmd, o.args), DB: uint8(s.db.Load()), Proto: uint8(s.proto.Load()),
+		Session: s.id, MaxBytes: s.f.opts.Limits.TransactionBytes,
+	}
+	b.across = x
+	s.holdFor(b, timeout)
+	s.submit() // what was sent before comes before
+	s.f.awaiting.Add(1)
+	go func() {
+		defer s.f.awaiting.Done()
+		reply := x.run()
+		for _, a := range x.owners {
+			x.leave(a)
+		}
+		b.Complete(&partition.Request{Status: partition.Done, Reply: reply})
+		s.f.Flush()
+	}()
+}
+
+// run returns the command's reply.
+func (x *across) run() []byte {
+	c := &reach{s: x.b.s, dir: x.b.s.f.router.Directory()}
+	if why := x.divide(c); why != "" {
+		return []byte("-" + why + "\r\n")
+	}
+	for {
+		for _, a := range x.owners {
+			x.enter(a)
+		}
+		if reply, over := x.wait(func(a *awaiting) bool { return a.inLine || a.done }, true); over {
+			return reply
+		}
+		x.b.Waits(nil)
+		job := x.job
+		status, reply := spanning.Run(c, x.b.s.f.newEvaluator(), &job)
+		if status != partition.Done || !isNull(reply) {
+			return answer(x.b.s, &partition.Request{Status: status, Reply: reply})
+		}
+		if reply, over := x.wait(func(a *awaiting) bool { return a.done }, false); over {
+			return reply
+		}
+	}
+}
+
+// divide finds the partitions of the keys.
+func (x *across) divide(c *reach) (why string) {
+	of := map[base.PartitionID]*awaiting{}
+	for _, key := range x.job.Keys {
+		p, ok := c.Owner(base.KeySlot(key[1:]))
+		if !ok {
+			return errNoOwner
+		}
+		a := of[p]
+		if a == nil {
+			a = &awaiting{x: x}
+			a.req.Partition, a.done = p, true
+			of[p], x.owners = a, append(x.owners, a)
+		}
+		a.keys = append(a.keys, key)
+	}
+	return ""
+}
+
+// enter puts one that is in no line into one.
+func (x *across) enter(a *awaiting) {
+	s := x.b.s
+	s.mu.Lock()
+	again := a.done
+	if again {
+		a.inLine, a.done, a.failed = false, false, false
+	}
+	s.mu.Unlock()
+	if again {
+		a.req = partition.Request{
+			Partition: a.req.Partition, Slot: base.KeySlot(a.keys[0][1:]), Proto: 2, Flags: partition.Blocking | partition.Group,
+			Args: command.AwaitGroup(s.id, a.keys...), Sink: a,
+		}
+		s.f.router.Submit([]*partition.Request{&a.req})
+	}
+}
+
+// leave takes one out of its line.
+func (x *across) leave(a *awaiting) {
+	s := x.b.s
+	s.mu.Lock()
+	in := !a.done
+	s.mu.Unlock()
+	if in {
+		s.f.router.Submit([]*partition.Request{cancelOf(&a.req, []byte("+OK\r\n"))})
+	}
+}
+
+// wait waits until all or any of the partitions have come so far. over is true
+// if the command has ended before.
+func (x *across) wait(so func(*awaiting) bool, all bool) (reply []byte, over bool) {
+	for {
+		n, failed := 0, false
+		x.b.s.mu.Lock()
+		for _, a := range x.owners {
+			if so(a) {
+				n++
+			}
+			failed = failed || a.failed
+		}
+		x.b.s.mu.Unlock()
+		switch {
+		case failed:
+			return answer(x.b.s, &partition.Request{Status: partition.NotRun}), true
+		case all && n == len(x.owners) || !all && n > 0:
+			return nil, false
+		}
+		select {
+		case <-x.events:
+		case reply := <-x.ended:
+			return reply, true
+		case <-x.b.s.f.closing:
+			return []byte(replyUnblocked), true
+		}
+	}
+}
