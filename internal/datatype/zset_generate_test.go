@@ -84,7 +84,7 @@ func (g generator) zsetCommand() []string {
 		return g.zmpop()
 	case 24:
 		return join("zrandmember", list(k), g.maybe(pick(g, list("1000"), list("-5"), list("0"), list("3", "withscores"), list("1000", "WITHSCORES"), list("x"),
-			list("9223372036854775807"), list("-9223372036854775808"), list("-9223372036854775807", "withscores"), list("1", "foo"))...))
+			list("9223372036854775807"), list("-9223372036854775808"), list("9223372036854775806", "withscores"), list("1", "foo"))...))
 	case 25:
 		return join("zscan", list(k, pick(g, "0", "0", "0", "x", "", "18446744073709551616")), g.maybe("MATCH", pick(g, "m*", "*", "m?", "[a-c]")), g.maybe("count", pick(g, "1000", "0", "x")))
 	case 26:
@@ -127,17 +127,27 @@ func (g generator) zlexCommand() []string {
 
 func (g generator) zcombine() []string {
 	name := pick(g, "zunion", "zinter", "zdiff", "zunionstore", "zinterstore", "zdiffstore", "zintercard")
-	keys := g.repeat(1, 4, one(func() string { return pick(g, g.zsetKey(), g.zsetKey(), "s1", "bigset") }))
+	keys := g.repeat(1, 4, one(func() string { return pick(g, "z1", "z2", "{t}z3", "zbig", "zlex", g.zsetKey(), "s1", "bigset") }))
 	args := list(name)
 	if strings.HasSuffix(name, "store") {
-		args = append(args, g.zsetKey())
+		args = append(args, pick(g, "z2", "{t}z3", g.zsetKey()))
 	}
-	args = append(args, pick(g, strconv.Itoa(len(keys)), strconv.Itoa(len(keys)), strconv.Itoa(len(keys)), strconv.Itoa(len(keys)), "0", "x", "9"))
+	n := strconv.Itoa(len(keys))
+	args = append(args, pick(g, n, n, n, n, n, n, n, pick(g, "0", "x", "9", "1")))
 	args = append(args, keys...)
-	if g.IntN(3) == 0 {
-		args = append(append(args, "WEIGHTS"), g.repeat(len(keys), len(keys), one(func() string { return pick(g, "1", "2", "-1", "0", "inf", g.score()) }))...)
+	if strings.HasPrefix(name, "zdiff") || name == "zintercard" {
+		args = append(args, pick(g, nil, nil, nil, list("AGGREGATE", "SUM"))...)
+	} else {
+		if g.IntN(2) == 0 {
+			args = append(append(args, "WEIGHTS"), g.repeat(len(keys), len(keys), one(func() string { return pick(g, "1", "2", "-1", "0", "inf", "0.5", "3", g.score()) }))...)
+		}
+		args = append(args, pick(g, nil, list("AGGREGATE", "MIN"), list("aggregate", "max"), list("AGGREGATE", pick(g, "sum", "foo")))...)
 	}
-	args = append(args, g.maybe("AGGREGATE", pick(g, "sum", "MIN", "MAX", "foo"))...)
-	args = append(args, g.maybe("withscores")...)
-	return append(args, g.maybe("LIMIT", pick(g, "0", "1", "5", "-1", "x"))...)
+	if !strings.HasSuffix(name, "store") || g.IntN(10) == 0 {
+		args = append(args, g.maybe("withscores")...)
+	}
+	if name == "zintercard" || g.IntN(10) == 0 {
+		args = append(args, g.maybe("LIMIT", pick(g, "0", "1", "5", "-1", "x"))...)
+	}
+	return args
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"coterie/internal/command"
+	"coterie/internal/keyspace"
 	"coterie/internal/resp"
 )
 
@@ -322,4 +324,89 @@ func TestSortedSetEncodings(t *testing.T) {
 	if n := s.txn.Len(); n != 0 {
 		t.Errorf("%d entries are left", n)
 	}
+}
+
+// TestTrimmedSortedSets: a large set of which little is left, or nothing.
+func TestTrimmedSortedSets(t *testing.T) {
+	s := newServer(t, 1)
+	fill := func() (m zmodel) {
+		m = zmodel{"z": {}}
+		for i := range 3000 {
+			member := fmt.Sprint("m", i)
+			s.want(flag(true), "zadd", "z", strconv.Itoa(i%500), member)
+			m["z"][member] = float64(i % 500)
+		}
+		return m
+	}
+	m := fill()
+	for _, args := range [][]string{
+		{"zremrangebyrank", "z", "100", "-200"}, {"zadd", "z", "7", "new"}, {"zrange", "z", "0", "-1", "WITHSCORES"}, {"zrank", "z", "new"}, {"zpopmax", "z", "290"},
+	} {
+		if want, got := m.run(args), string(s.run(args...)); got != want {
+			t.Errorf("%q:\n  got  %q\n  want %q", args, got, want)
+		}
+		s.check()
+	}
+	s.want(bulk("skiplist"), "object", "encoding", "z")
+	for _, member := range m.sorted("z") { // one by one, until nothing is left
+		s.want(flag(true), "zrem", "z", member)
+		s.check()
+	}
+	for _, last := range [][]string{{"zremrangebyrank", "z", "0", "-1"}, {"zpopmin", "z", "5000"}, {"del", "z"}, {"zunionstore", "z", "1", "none"}, {"set", "z", "v"}} {
+		fill()
+		s.run(last...)
+		s.check()
+		s.run("del", "z")
+		if n := s.txn.Len(); n != 0 {
+			t.Errorf("after %q, %d entries are left", last, n)
+		}
+	}
+}
+
+// TestRangeOfBytesOverScores: what ranges of bytes find among different scores
+// is not specified, but they find something, and end.
+func TestRangeOfBytesOverScores(t *testing.T) {
+	for _, n := range []int{10, 300} {
+		s := newServer(t, 1)
+		for i := range n {
+			s.run("zadd", "z", strconv.Itoa(i/5), fmt.Sprintf("m%03d", i))
+		}
+		s.want(integer(n-3), "zlexcount", "z", "[m001", fmt.Sprintf("(m%03d", n-2))
+		s.want("*2\r\n$4\r\nm003\r\n$4\r\nm004\r\n", "zrangebylex", "z", "(m002", "[m004")
+	}
+}
+
+// TestBlockingPopsOfSortedSets: where they may not wait, they answer at once.
+func TestBlockingPopsOfSortedSets(t *testing.T) {
+	s := newServer(t, 1)
+	s.run("zadd", "z", "1", "a", "2", "b", "3", "c", "4", "d")
+	s.want("*3\r\n$1\r\nz\r\n$1\r\na\r\n$1\r\n1\r\n", "bzpopmin", "none", "z", "0")
+	s.want("*3\r\n$1\r\nz\r\n$1\r\nd\r\n$1\r\n4\r\n", "bzpopmax", "z", "0.5")
+	s.want("*2\r\n$1\r\nz\r\n*2\r\n*2\r\n$1\r\nc\r\n$1\r\n3\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n", "bzmpop", "0", "2", "none", "z", "max", "count", "9")
+	s.want("*-1\r\n", "bzpopmin", "z", "0")
+	s.want("*-1\r\n", "bzmpop", "0", "1", "z", "min")
+	s.want("-ERR timeout is negative\r\n", "bzpopmin", "z", "-1")
+	s.want("-ERR timeout is not a float or out of range\r\n", "bzmpop", "x", "1", "z", "min")
+	s.want("-ERR syntax error\r\n", "bzmpop", "x", "1", "z", "middle")
+	s.want("-ERR numkeys should be greater than 0\r\n", "bzmpop", "0", "0", "z", "min")
+	s.run("set", "s", "v")
+	s.want(wrongType, "bzpopmin", "none", "s", "0")
+}
+
+// TestSortedSetRepliesAreBounded: what would be too large is an error, and pops
+// nothing.
+func TestSortedSetRepliesAreBounded(t *testing.T) {
+	s := newServer(t, 1)
+	s.eval = command.NewEvaluator(s.table, keyspace.Limits{MaxReply: 1000})
+	for i := range 200 {
+		s.run("zadd", "z", strconv.Itoa(i), fmt.Sprint("member", i))
+		s.run("geoadd", "g", "1", "1", fmt.Sprint("member", i))
+	}
+	for _, line := range []string{"zrange z 0 -1", "zpopmin z 150", "zmpop 1 z max count 150", "zrandmember z -100000000", "zrandmember z 190", "zrandmember z 60 withscores", "zunion 1 z",
+		"georadius g 1 1 1 km", "geosearch g frommember member1 byradius 1 km withdist"} {
+		s.want("-"+command.ErrReplyTooLarge+"\r\n", strings.Fields(line)...)
+	}
+	s.want("-ERR value is out of range\r\n", "zrandmember", "z", "-9223372036854775807", "withscores")
+	s.want(integer(200), "zcard", "z")
+	s.want(integer(200), "zunionstore", "y", "1", "z")
 }

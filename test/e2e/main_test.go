@@ -11,12 +11,13 @@ import (
 )
 
 var (
-	flagFor    = flag.Duration("e2e.for", 20*time.Second, "how long TestLinearizable disturbs its cluster")
-	flagKills  = flag.Int("e2e.kills", 3, "leaders that TestLeaderKillGap kills")
-	flagSeed   = flag.Uint64("e2e.seed", 0, "seed of the fault schedules; 0 takes one from the clock and prints it")
-	flagRace   = flag.Bool("e2e.race", raceEnabled, "build the nodes with the race detector; default as the test itself")
-	flagBinary = flag.String("e2e.binary", "", "test this binary instead of building one")
-	flagKeep   = flag.Bool("e2e.keep", false, "keep the nodes' directories and logs")
+	flagFor     = flag.Duration("e2e.for", 20*time.Second, "how long TestLinearizable disturbs its cluster")
+	flagKills   = flag.Int("e2e.kills", 3, "leaders that TestLeaderKillGap kills")
+	flagSeed    = flag.Uint64("e2e.seed", 0, "seed of the fault schedules; 0 takes one from the clock and prints it")
+	flagMembers = flag.Int("e2e.members", 100_000, "members of TestLargeSortedSet's set")
+	flagRace    = flag.Bool("e2e.race", raceEnabled, "build the nodes with the race detector; default as the test itself")
+	flagBinary  = flag.String("e2e.binary", "", "test this binary instead of building one")
+	flagKeep    = flag.Bool("e2e.keep", false, "keep the nodes' directories and logs")
 )
 
 // program is the binary under test.

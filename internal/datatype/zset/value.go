@@ -21,7 +21,8 @@ type Value struct {
 	copied   bool
 	big      bool
 	obj      *keyspace.Object // of a large set
-	index    *tree.Tree       // of a large set
+	root     tree.Root        // of a large set's index, as stored
+	opened   *tree.Tree       // the index, once it was asked for
 	changed  bool             // the record is to be written
 	replaces bool             // the old record, its deadline too, whatever it is
 }
@@ -54,17 +55,25 @@ func Open(c *command.Ctx, key []byte) (z Value, ok bool) {
 
 // open makes z the large set of an object.
 func (z *Value) open(obj keyspace.Object, root tree.Root) {
-	z.slot, z.big, z.obj = z.c.Slot(z.key), true, &obj
-	z.index = tree.Open(z.c.Nodes(z.slot, z.obj), root)
+	z.slot, z.big, z.obj, z.root, z.opened = z.c.Slot(z.key), true, &obj, root, nil
 }
 
-// Replace stores a sorted set of its own under a key, in the place of whatever
-// is there, and tells of the event. Without members, the key is removed.
+// index is a large set's members by score.
+func (z *Value) index() *tree.Tree {
+	if z.opened == nil {
+		z.opened = tree.Open(z.c.Nodes(z.slot, z.obj), z.root)
+	}
+	return z.opened
+}
+
+// Replace stores a sorted set of these members, no two the same, under a key,
+// in the place of whatever is there, and tells of the event. Without members,
+// the key is removed.
 func Replace(c *command.Ctx, event string, key []byte, members []Scored) {
 	z := Value{c: c, key: key, old: c.Lookup(key), replaces: true, changed: true}
 	c.Buf = nil // members may be in it
 	for _, e := range members {
-		z.Set(e.Member, e.Score)
+		z.put(e.Member, order(e.Score))
 	}
 	if len(members) == 0 {
 		event = ""
@@ -87,17 +96,6 @@ func (z *Value) Len() uint64 {
 func (z *Value) Score(member []byte) (score float64, ok bool) {
 	o, ok := z.order(member)
 	return unorder(o), ok
-}
-
-// Set adds a member, or gives it another score.
-func (z *Value) Set(member []byte, score float64) {
-	o := order(score)
-	switch old, had := z.order(member); {
-	case !had:
-		z.put(member, o)
-	case old != o:
-		z.move(member, old, o)
-	}
 }
 
 // Each visits all members in order until visit returns false. It must not
@@ -138,7 +136,7 @@ func (z *Value) put(member []byte, o uint64) {
 		z.spread()
 	}
 	z.setElement(member, o)
-	z.index.Put(z.place(o, member), nil)
+	z.index().Put(z.place(o, member), nil)
 	z.obj.Count++
 }
 
@@ -152,8 +150,8 @@ func (z *Value) move(member []byte, old, o uint64) {
 		return
 	}
 	z.setElement(member, o)
-	z.index.Delete(z.place(old, member))
-	z.index.Put(z.place(o, member), nil)
+	z.index().Delete(z.place(old, member))
+	z.index().Put(z.place(o, member), nil)
 }
 
 // remove removes a member, and says whether it was there.
@@ -172,7 +170,7 @@ func (z *Value) remove(member []byte) bool {
 		return false
 	}
 	z.c.DeleteElement(z.slot, z.obj.ID, member)
-	z.index.Delete(z.place(o, member))
+	z.index().Delete(z.place(o, member))
 	z.obj.Count--
 	z.changed = true
 	return true
@@ -210,11 +208,16 @@ func (z *Value) keep(body []byte) { z.body, z.c.Buf = body, body }
 func (z *Value) spread() {
 	body := z.body
 	z.c.Buf = nil // body is read while Buf is written
-	z.open(keyspace.Object{ID: z.c.Txn.NewObjectID(z.c.Slot(z.key)), NextNode: 1}, tree.Root{})
-	z.body = nil
+	z.begin()
 	for e, ok := entryAt(body, inlineHead); ok; e, ok = entryAt(body, e.end) {
 		z.put(e.member, e.order)
 	}
+}
+
+// begin makes z an empty large set, under an object of its own.
+func (z *Value) begin() {
+	z.body = nil
+	z.open(keyspace.Object{ID: z.c.Txn.NewObjectID(z.c.Slot(z.key)), NextNode: 1}, tree.Root{})
 }
 
 // rank is how many members stand before a member, and what stands for its score.
@@ -232,7 +235,7 @@ func (z *Value) rank(member []byte) (rank, o uint64, ok bool) {
 // before is how many members stand before a place.
 func (z *Value) before(o uint64, member []byte) uint64 {
 	if z.big {
-		n, _ := z.index.Rank(z.place(o, member))
+		n, _ := z.index().Rank(z.place(o, member))
 		return n
 	}
 	_, n := placeInline(z.body, o, member)
@@ -261,9 +264,9 @@ func (z *Value) walk(s span, reverse bool, visit func(member []byte, o uint64) b
 			return visit(key[scoreLen:], readOrder(key)) && n > 0
 		}
 		if reverse {
-			z.index.ScanBack(s.end-1, step)
+			z.index().ScanBack(s.end-1, step)
 		} else {
-			z.index.Scan(s.first, step)
+			z.index().Scan(s.first, step)
 		}
 		return
 	}
@@ -294,16 +297,39 @@ func (z *Value) cut(s span) {
 		z.keep(deleteInline(z.body, starts[s.first], starts[s.end], int(n)))
 		return
 	}
-	if n == z.obj.Count { // Store removes it as a whole
+	switch rest := z.obj.Count - n; {
+	case rest == 0: // Store removes it as a whole
 		z.obj.Count = 0
+		return
+	case n >= minRebuilt && rest <= n/4:
+		z.rebuild(s)
 		return
 	}
 	z.walk(s, false, func(member []byte, _ uint64) bool {
 		z.c.DeleteElement(z.slot, z.obj.ID, member)
 		return true
 	})
-	z.index.DeleteRange(s.first, s.end)
+	z.index().DeleteRange(s.first, s.end)
 	z.obj.Count -= n
+}
+
+// minRebuilt is how many members must go at once to be worth a new object, and
+// the deletion of the old one's keys by range.
+const minRebuilt = 1024
+
+// rebuild removes the members of a span by keeping the others.
+func (z *Value) rebuild(s span) {
+	var kept []Scored
+	keep := func(member []byte, o uint64) bool {
+		kept = append(kept, Scored{member, unorder(o)})
+		return true
+	}
+	z.walk(span{0, s.first}, false, keep)
+	z.walk(span{s.end, z.Len()}, false, keep)
+	z.begin()
+	for _, e := range kept {
+		z.put(e.Member, order(e.Score))
+	}
 }
 
 // Store makes the changes part of the keyspace, and tells of the event. An
@@ -332,7 +358,7 @@ func (z *Value) putRecord() {
 		r.ExpireAt = 0
 	}
 	if z.big {
-		root := z.index.Root()
+		root := z.index().Root()
 		z.c.Buf = tree.AppendRoot(keyspace.AppendObject(z.c.Buf[:0], *z.obj), root)
 		r.Body = z.c.Buf
 	}
@@ -343,8 +369,8 @@ func (z *Value) putRecord() {
 func (z *Value) drop() {
 	switch {
 	case !z.old.Exists():
-	case z.big && z.index.Len() == 0: // one by one: nothing but tombstones is left
-		z.index.Root()
+	case z.big && z.index().Len() == 0: // one by one: nothing but tombstones is left
+		z.index().Root()
 		z.c.Detach(z.key, z.old)
 	default:
 		z.c.Remove(z.key, z.old)
