@@ -14,6 +14,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/effects"
 	"coterie/internal/keys"
+	"coterie/internal/kv"
 	"coterie/internal/sim/script"
 	"coterie/internal/storage/logstore"
 	"coterie/internal/storage/memstate"
@@ -36,6 +37,7 @@ import (
 //	                                    it away, or waits), NAME:peek (reads it,
 //	                                    or waits), NAME:move (from k to k of slot
 //	                                    50, or waits), NAME:popother (from there)
+//	                                    a value hear-… is said to subscribers
 //	cancel N TARGET [reply=TEXT]        ends the waiting of a request
 //	confirm N TARGET…                   their answers have arrived
 //	waiters N…
@@ -157,6 +159,7 @@ func (words) Evaluate(txn *Txn, req *Request, reply []byte) []byte {
 	reply = append(append(reply, "was "...), old...)
 	if len(req.Args) > 1 && (string(req.Args[0]) != "ifnone" || len(old) == 0) {
 		txn.Set(key, req.Args[1])
+		say(txn, req.Args[1])
 	}
 	return reply
 }
@@ -207,8 +210,16 @@ func evaluateGroup(txn *Txn, req *Request, reply []byte) []byte {
 		old, _ := txn.Get(key)
 		reply = append(append(reply, " was "...), old...)
 		txn.Set(key, []byte(value))
+		say(txn, []byte(value))
 	}
 	return reply
+}
+
+// say has subscribers told of a value that is meant for them.
+func say(txn *Txn, value []byte) {
+	if bytes.HasPrefix(value, []byte("hear-")) {
+		txn.Mail(kv.Mail{Channel: []byte("k"), Payload: bytes.Clone(value)})
+	}
 }
 
 func (words) Slots(req *Request, visit func(base.Slot)) bool {
@@ -546,6 +557,9 @@ func (g *group) note(m *member) {
 	}
 	for _, w := range out.Waiting {
 		fmt.Fprintf(&g.text, "%d: %s waits: %s\n", m.id, g.nameOf(w.Request), bytes.Join(DecodeArgs(w.Args), []byte(" ")))
+	}
+	for _, x := range out.Mail {
+		fmt.Fprintf(&g.text, "%d: says %s\n", m.id, x.Payload)
 	}
 	for _, req := range out.Finished {
 		name := g.nameOf(req)

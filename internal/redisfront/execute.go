@@ -36,6 +36,9 @@ func (s *session) execute(o *op) {
 		if s.f.monitors.Load() > 0 {
 			s.f.feedMonitors(s, e, args)
 		}
+		if e.scripted && s.multi == nil && s.subs.any() {
+			s.hold()
+		}
 		switch {
 		case !e.whileSubscribed && s.restricted():
 			if s.multi != nil {

@@ -24,6 +24,8 @@ type entry struct {
 	// connection that has subscriptions; pushes answer with messages, which
 	// CLIENT REPLY does not silence.
 	whileSubscribed, pushes bool
+	// scripted commands may publish to their own connection: the reply is first.
+	scripted bool
 }
 
 // localFunc answers a command on the session's own goroutine: it appends
@@ -98,6 +100,8 @@ func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {
 		e.whileSubscribed, e.pushes = true, true
 	case "ping", "quit", "reset":
 		e.whileSubscribed = true
+	case "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro":
+		e.scripted = true
 	}
 	return e
 }
