@@ -359,7 +359,8 @@ func (s *session) submit() {
 		s.unpinned = 0
 		s.batchHead, s.batchTail, s.batch = nil, nil, 0
 	}
-	if len(m.out) > 0 && !m.dirty {
+	// What came in one piece with its EXEC is answered with it.
+	if len(m.out) > 0 && !m.dirty && !(m.head != nil && m.head.cmd.full == "exec" && len(m.out) <= heldMax) {
 		s.send()
 	}
 	m.Unlock()
