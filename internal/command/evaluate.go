@@ -113,7 +113,7 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 		before := effects(call)
 		spec.Run(c)
 		if after := effects(call); after != before || after < 0 {
-			e.touch(call, spec)
+			e.touch(call, spec, c.Kept)
 		}
 	} else {
 		spec.Run(c)
@@ -171,14 +171,18 @@ func (c *Ctx) Call(args [][]byte, w *resp.Writer) {
 	c.eval.dispatch(&inner, &Ctx{Space: c.Space, Out: w, eval: c.eval})
 }
 
-// touch tells who watches the keys of a command that wrote, or waits for them.
-func (e *Evaluator) touch(call *Call, spec *Spec) {
+// touch tells who watches the keys of a command that wrote, or waits for them;
+// the key at position kept was not written.
+func (e *Evaluator) touch(call *Call, spec *Spec, kept int) {
 	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
 	if len(e.keys) == 0 {
 		call.touchedAll()
 		return
 	}
 	for _, i := range e.keys {
+		if i == kept {
+			continue
+		}
 		call.touched(WatchedKey(call.DB, call.Args[i]))
 	}
 	if spec.Name == "copy" || spec.Name == "move" { // to another database, perhaps

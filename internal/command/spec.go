@@ -147,6 +147,10 @@ type Ctx struct {
 	// came while it waited: a value of another type is no error of its own.
 	Waited bool
 
+	// Kept is the position of a key that the command left as it was while it
+	// wrote others: who watches it need not know. 0: there is none.
+	Kept int
+
 	eval      *Evaluator
 	call      *Call
 	blocked   bool

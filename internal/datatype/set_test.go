@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"coterie/internal/command"
 	"coterie/internal/resp"
 )
 
@@ -281,6 +282,25 @@ func TestLargeSets(t *testing.T) {
 
 func pickCount(i int) int { return []int{10, 400, 60, 100}[i%4] }
 
+// TestDrainedSet: what is left of a set that was large goes with its key.
+func TestDrainedSet(t *testing.T) {
+	for _, left := range []string{"64", "3", "100"} {
+		s := newServer(t, 1)
+		for i := range 500 {
+			s.run("sadd", "s", fmt.Sprint("member", i))
+		}
+		for string(s.run("scard", "s")) != ":"+left+"\r\n" {
+			s.run("spop", "s")
+		}
+		s.run("copy", "s", "t")
+		s.run("set", "t", "v")
+		s.run("del", "s", "t")
+		if n := s.txn.Len(); n != 0 {
+			t.Errorf("%s members: %d entries are left", left, n)
+		}
+	}
+}
+
 // TestScanMeetsWhoStays scans a set while members come and go.
 func TestScanMeetsWhoStays(t *testing.T) {
 	for seed := range uint64(20) {
@@ -365,3 +385,30 @@ func TestRandomMembers(t *testing.T) {
 }
 
 func BenchmarkSAdd(b *testing.B) { benchmark(b, "SADD set a", "SADD set b", "SREM set a") }
+
+// TestMoveLeavesWatchersAlone: a member that the destination has already
+// changes nothing there, and who watches it goes on.
+func TestMoveLeavesWatchersAlone(t *testing.T) {
+	for _, member := range []string{"both", "one"} {
+		s := newServer(t, 1)
+		s.run("sadd", "from", "both", "one", "more")
+		s.run("sadd", "to", "both")
+		var watches command.Watches
+		call := func(group bool, args [][]byte) string {
+			out, _ := s.eval.Evaluate(command.Call{Txn: s.txn, Partition: 1, Span: wholeSpan, Proto: 2, Args: args, Group: group, Gateway: 1, Watches: &watches}, nil)
+			return string(out)
+		}
+		watched := command.WatchedKey(0, []byte("to"))
+		call(true, command.WatchGroup(7, watched))
+		if got := call(false, [][]byte{[]byte("smove"), []byte("from"), []byte("to"), []byte(member)}); got != ":1\r\n" {
+			t.Fatal(got)
+		}
+		want := "*1\r\n:1\r\n"
+		if member == "one" {
+			want = "*-1\r\n"
+		}
+		if got := call(true, command.ExecGroup(7, [][]byte{watched}, []command.Grouped{{Args: [][]byte{[]byte("scard"), []byte("to")}}})); got != want {
+			t.Errorf("moving %q: EXEC answers %q, want %q", member, got, want)
+		}
+	}
+}

@@ -53,9 +53,29 @@ func dropElements(txn kv.Txn, slot base.Slot, obj Object) {
 		txn.DeleteRange(lower, upper)
 		return
 	}
+	if obj.positions {
+		dropMembers(txn, slot, obj)
+		return
+	}
 	it := txn.Iter(lower, upper)
 	defer it.Close()
 	for it.Next() {
 		txn.Delete(it.Key())
+	}
+}
+
+// dropMembers deletes a set's members one by one, without meeting the
+// tombstones of those that it had before.
+func dropMembers(txn kv.Txn, slot base.Slot, obj Object) {
+	var key []byte
+	for p := range obj.Count {
+		key = keys.PositionKey(key[:0], slot, obj.ID, p)
+		member, ok := txn.Get(key)
+		if !ok { // unreadable: all that is done here is thrown away
+			return
+		}
+		txn.Delete(key)
+		key = keys.MemberKey(key[:0], slot, obj.ID, member)
+		txn.Delete(key)
 	}
 }

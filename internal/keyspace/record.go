@@ -154,6 +154,10 @@ type Object struct {
 	NextNode uint64
 	// OnlyTrees says that there are trees and no elements.
 	OnlyTrees bool
+
+	// positions says that the elements are a set's, which can be found one by
+	// one without a walk.
+	positions bool
 }
 
 const (
@@ -199,6 +203,7 @@ func (r Record) object() (o Object, n int, ok bool) {
 		return Object{}, 0, false
 	}
 	o = Object{ID: binary.BigEndian.Uint64(r.Body[1:]), Count: binary.BigEndian.Uint64(r.Body[9:])}
+	o.positions = r.Type == Set
 	if r.Body[0] == Elements {
 		return o, objectLen, true
 	}

@@ -66,7 +66,9 @@ func sMove(c *command.Ctx) {
 	from.Remove(member)
 	from.Store("srem")
 	to.expect = 1
-	to.Add(member)
+	if !to.Add(member) {
+		c.Kept = 2
+	}
 	to.Store("sadd")
 	c.Out.Int(1)
 }
