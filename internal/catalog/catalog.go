@@ -34,6 +34,10 @@ type Meta struct {
 	NextGeneration uint32         `json:"next_generation"`
 	// Settings are parameters that clients set for the whole cluster.
 	Settings map[string]string `json:"settings,omitempty"`
+	// ScriptsVersion counts changes of scripts and libraries, ScriptsFlushed how
+	// often scripts were flushed.
+	ScriptsVersion uint64 `json:"scripts_version,omitempty"`
+	ScriptsFlushed uint64 `json:"scripts_flushed,omitempty"`
 }
 
 // MetaVersion is the version of the catalog's records.
@@ -136,7 +140,13 @@ func Load(r kv.Reader) (*View, error) {
 	lower, upper := keys.CatalogBounds()
 	it := r.Iter(lower, upper)
 	defer it.Close()
-	for it.Next() {
+	for ok := it.Next(); ok; ok = it.Next() {
+		for ok && len(it.Key()) > len(lower) && (it.Key()[len(lower)] == kindLibrary || it.Key()[len(lower)] == kindScript) {
+			ok = it.SeekGE(append(lower[:len(lower):len(lower)], it.Key()[len(lower)]+1))
+		}
+		if !ok {
+			break
+		}
 		k := it.Key()
 		if len(k) != len(lower)+9 {
 			return nil, fmt.Errorf("catalog: unknown record %x", k)

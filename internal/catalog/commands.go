@@ -40,6 +40,8 @@ func Run(txn kv.Txn, args [][]byte) (reply []byte, err error) {
 	}
 	var result any
 	switch name := string(args[0]); {
+	case isScripts(name):
+		result, err = runScripts(txn, v, args)
 	case name == CmdGeneration:
 		result = generation(txn, v)
 	case len(args) < 2:

@@ -23,6 +23,12 @@ type Evaluator struct {
 	call         Call  // being run
 	keys         []int // scratch
 	groupFlushed bool  // by one of a group's commands
+
+	// Of commands that run others, see nested.go.
+	inner    resp.Writer
+	local    any
+	grouped  bool // a group is run
+	diverted bool
 }
 
 // NewEvaluator returns an Evaluator of a table's commands.
@@ -109,6 +115,10 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 	outer := c.Reading
 	c.Reading = spec.Flags&(ReadOnly|Write) == ReadOnly
 	defer func() { c.Reading = outer }()
+	if spec.Flags&RunsOthers != 0 {
+		e.runOthers(c) // what they write is told one by one
+		return
+	}
 	if call.interested() {
 		before := effects(call)
 		spec.Run(c)
@@ -229,7 +239,7 @@ func (e *Evaluator) slots(args [][]byte, visit func(base.Slot)) bool {
 	for _, i := range e.keys {
 		visit(base.KeySlot(args[i]))
 	}
-	return len(e.keys) > 0 || spec.FindKeys == nil && spec.Keys.First > 0
+	return len(e.keys) > 0 || spec.FindKeys == nil && spec.Keys.First > 0 || spec.Flags&RunsOthers != 0
 }
 
 // ownsKeys says whether all keys are in the partition's span. The first key

@@ -167,12 +167,19 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 	if !e.fenced(call, commands) {
 		return
 	}
+	start, undo := len(e.out.Buf), savepoint(&call)
+	e.grouped = true
+	defer func() { e.grouped = false }()
 	e.out.Array(len(commands))
 	flushed := false
 	for _, c := range commands {
 		one := call
 		one.DB, one.Args, one.Group, one.Blocking = c.DB, c.Args, false, false
 		e.run(one)
+		if e.diverted {
+			e.takeBack(start, undo)
+			return
+		}
 		flushed = flushed || e.space.Flushed()
 		call.Generations = nil
 	}

@@ -25,6 +25,11 @@ const (
 	MovableKeys
 	NoMulti
 	AllowBusy
+	// MayReplicate: it may write though it is no Write.
+	MayReplicate
+	// RunsOthers: it runs other commands, as Ctx.Call does, which it does not name.
+	// Not shown.
+	RunsOthers
 )
 
 // Fan says how a command over several keys is divided when its keys live in

@@ -20,14 +20,14 @@ import (
 // in beside.
 var floors = [][]string{
 	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script", "script/lua"},
-	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload", "pubsub"},
+	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload", "pubsub", "script", "script/libs"},
 	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "broker", "keyspace/keyspacetest", "storage/state/statetest"},
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
 	{"txn"},
 	{"spanning"},
-	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "redisfront"},
+	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "datatype/scripting", "redisfront"},
 	{"node", "sim"},
 }
 
@@ -36,7 +36,9 @@ var beside = map[string][]string{
 	"storage/statestore":      {"storage/state"},
 	"storage/memstate":        {"storage/state"},
 	"storage/state/statetest": {"storage/state"},
-	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic"},
+	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "datatype/scripting"},
+	"redisfront":              {"datatype/scripting"},
+	"script":                  {"script/libs"},
 	"datatype/zset":           {"datatype/set"},
 	"datatype/geo":            {"datatype/zset"},
 	"datatype/bits":           {"datatype/str"},
@@ -45,7 +47,7 @@ var beside = map[string][]string{
 
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
-	"script/lua",
+	"script/lua", "script/libs", "datatype/scripting",
 	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "spanning", "placement", "catalog", "pubsub",
 	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
 }

@@ -190,6 +190,7 @@ func (n *Node) loadCatalog(r *partition.Replica) {
 	n.settled, n.quiet = map[base.PartitionID]bool{}, map[base.PartitionID]bool{}
 	n.directoryDirty = true
 	n.applySettings()
+	n.loadScripts(r)
 	peers := map[base.NodeID]string{}
 	for _, node := range v.Nodes {
 		if node.ID != n.id.Node {

@@ -6,6 +6,7 @@ import (
 	"coterie/internal/command"
 	"coterie/internal/config"
 	"coterie/internal/datatype"
+	"coterie/internal/datatype/scripting"
 	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/redisfront"
@@ -47,10 +48,12 @@ func commands() (*command.Table, error) {
 }
 
 func newEvaluator(n *Node, table *command.Table) *evaluator {
-	return &evaluator{
+	e := &evaluator{
 		eval:  command.NewEvaluator(table, valueLimits(n.cfg)),
 		parts: map[base.PartitionID]*housekeeping{},
 	}
+	scripting.Attach(e.eval, n.scripts, leaderControl{n.log, n.started})
+	return e
 }
 
 // valueLimits bound what commands build.

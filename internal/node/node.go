@@ -36,6 +36,7 @@ import (
 	"coterie/internal/partition"
 	"coterie/internal/redisfront"
 	"coterie/internal/routing"
+	"coterie/internal/script"
 	"coterie/internal/shard"
 	"coterie/internal/status"
 	"coterie/internal/storage/logstore"
@@ -66,6 +67,7 @@ type Node struct {
 	broker    *broker.Broker
 	http      *httpfront.Server
 	evaluator *evaluator
+	scripts   *script.Store
 	metrics   *metrics
 	listeners listeners
 
@@ -110,6 +112,7 @@ type Node struct {
 	placing          int
 	directoryEpoch   uint64
 	catalogRound     uint64
+	scriptsVersion   uint64
 	catalogRoundTerm uint64
 	waits            *partition.WaitLimit
 	truncatedAt      int64
@@ -275,6 +278,7 @@ func (n *Node) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.scripts = script.NewStore()
 	n.evaluator, n.waits = newEvaluator(n, table), partition.NewWaitLimit()
 	n.shard.Limit(int(n.cfg.WriteBackSize), int(n.cfg.MaxInflightBytes))
 	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.tickEvery()), &n.routed)

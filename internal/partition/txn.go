@@ -59,6 +59,16 @@ func (t *Txn) Mail(m kv.Mail) {
 // Effects is the size of what the round has written so far, in bytes.
 func (t *Txn) Effects() int { return t.r.ov.BodyLen() }
 
+// Savepoint returns what takes back everything that is written from now on, as long as
+// nothing but that has ended the round.
+func (t *Txn) Savepoint() (undo func()) {
+	m, mails, mailBytes := t.r.ov.Mark(), len(t.r.mail), t.r.mailBytes
+	return func() {
+		t.r.ov.Cut(m)
+		t.r.mail, t.r.mailBytes = t.r.mail[:mails], mailBytes
+	}
+}
+
 // Locked says whether a transaction over several partitions holds a slot.
 func (t *Txn) Locked(slot base.Slot) bool {
 	return t.r.txns.locked(slot)

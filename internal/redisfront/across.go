@@ -96,7 +96,7 @@ func (x *across) run() []byte {
 		}
 		x.b.Waits(nil)
 		job := x.job
-		status, reply := spanning.Run(c, x.b.s.f.newEvaluator(), &job)
+		status, reply := x.b.s.f.evaluateJob(c, &job, nil)
 		if status != partition.Done || !isNull(reply) {
 			return answer(x.b.s, &partition.Request{Status: status, Reply: reply})
 		}

@@ -16,6 +16,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/broker"
+	"coterie/internal/catalog"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
 	"coterie/internal/effects"
@@ -47,6 +48,8 @@ type fakeRouter struct {
 	delivered atomic.Uint64
 	underWay  atomic.Int64
 	stall     chan struct{} // if set, the loop waits for it
+
+	catalog *keyspacetest.Txn
 
 	mu    sync.Mutex
 	inbox []*partition.Request
@@ -411,6 +414,34 @@ func fakeTable() *command.Table {
 		panic(err)
 	}
 	return t
+}
+
+// Catalog runs a command of a catalog in memory.
+func (r *fakeRouter) Catalog(_ context.Context, cmd string, arg []byte) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.catalog == nil {
+		r.catalog = keyspacetest.New(1)
+		catalog.Found(r.catalog, [16]byte{1}, catalog.Node{Token: "t"}, 1, 1)
+	}
+	reply, err := catalog.Run(r.catalog, [][]byte{[]byte(cmd), arg})
+	if err != nil {
+		return nil, err
+	}
+	v, err := catalog.Load(r.catalog)
+	if err != nil {
+		return nil, err
+	}
+	s, err := catalog.LoadScripts(r.catalog)
+	if err != nil {
+		return nil, err
+	}
+	var codes []string
+	for _, l := range s.Libraries {
+		codes = append(codes, string(l.Code))
+	}
+	r.front.scripts.store.Update(v.Meta.ScriptsVersion, v.Meta.ScriptsFlushed, s.Bodies, codes)
+	return reply, nil
 }
 
 // serveFake starts a front over a fake router and returns the addresses of its

@@ -31,6 +31,7 @@ type Front struct {
 	counters counters
 	blocked  blockedCount
 	slow     slowLog
+	scripts  scripts
 	settings settings
 	nextID   atomic.Uint64
 	turn     atomic.Int64 // the clock as of this turn of the node's loop; 0 when not read yet
@@ -77,6 +78,7 @@ func New(opts Options) *Front {
 	f.runID = hex.EncodeToString(id[:])
 	f.table = newTable(opts.Table)
 	f.slow.init()
+	f.scripts.init(opts.Scripts)
 	f.push.init()
 	f.settings.init(f)
 	f.mu.sessions = make(map[uint64]*session)
@@ -240,6 +242,7 @@ func (f *Front) Close() {
 		close(f.closing)
 	}
 	f.mu.closed = true
+	f.endScripts()
 	for l := range f.mu.listeners {
 		_ = l.Close()
 	}

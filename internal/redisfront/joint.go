@@ -58,7 +58,7 @@ func (x *spread) add(e *entry, shares []share, db uint8) {
 
 // readOnly says whether none of the commands writes.
 func (x *spread) readOnly() bool {
-	return !slices.ContainsFunc(x.commands, func(c spreadCommand) bool { return c.e.spec.Flags&command.Write != 0 })
+	return !slices.ContainsFunc(x.commands, func(c spreadCommand) bool { return c.e.spec.Flags&(command.Write|command.MayReplicate) != 0 })
 }
 
 // begin takes the headers off the groups' replies. It is false when the

@@ -79,6 +79,9 @@ func (s *session) notQueued(o *op, e *entry) string {
 		return flushSyntax(e, o.args)
 	case e.route != nil, !e.spec.HasKeys():
 		return "ERR '" + e.full + "' cannot be part of a transaction"
+	case e.spec.Flags&command.RunsOthers != 0:
+		_, _ = s.findScript(e, o.args) // what is given by its text is known from now on
+		return ""
 	case len(e.spec.AppendKeys(nil, o.args)) == 0: // it says what is wrong when it is run
 		return ""
 	}
@@ -227,6 +230,10 @@ func routeExec(s *session, o *op) {
 	}
 	placed, divided := make([][]share, len(t.queued)), true
 	for i, q := range t.queued {
+		if q.e.spec.Flags&command.RunsOthers != 0 {
+			divided = false
+			continue
+		}
 		if why == "" && q.e.keyed() {
 			if placed[i], why = s.shares(q.e, q.args); why == errCrossPartition {
 				why, divided = "", false

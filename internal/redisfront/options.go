@@ -8,6 +8,7 @@ import (
 	"coterie/internal/command"
 	"coterie/internal/keyspace"
 	"coterie/internal/resp"
+	"coterie/internal/script"
 	"coterie/internal/spanning"
 )
 
@@ -75,6 +76,8 @@ type Options struct {
 	// Table has all commands: the rows of Specs, and the evaluated ones.
 	Table  *command.Table
 	Limits Limits
+	// Scripts is what the node knows of scripts; nil: nothing.
+	Scripts *script.Store
 	// CrossSlot lets clients of the cluster listener use keys of several slots
 	// in one command or transaction.
 	CrossSlot bool

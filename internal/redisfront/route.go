@@ -28,6 +28,10 @@ func (s *session) directory() *Directory {
 // route brings a command to the partitions of its keys.
 func (s *session) route(o *op) {
 	spec := o.cmd.spec
+	if spec.Flags&command.RunsOthers != 0 {
+		s.routeScript(o)
+		return
+	}
 	if spec.Fan >= command.FanAllSum {
 		s.routeWhole(o)
 		return
@@ -111,7 +115,7 @@ func (s *session) request(o *op, p base.PartitionID, slot base.Slot) {
 // fill sets what is the same for all requests of a command.
 func (s *session) fill(r *partition.Request, sink partition.Sink, e *entry) {
 	*r = partition.Request{Session: s.id, DB: uint8(s.db.Load()), Proto: uint8(s.proto.Load()), Sink: sink}
-	if e.spec.Flags&command.Write != 0 {
+	if e.spec.Flags&(command.Write|command.MayReplicate) != 0 {
 		r.Flags = partition.Write
 	}
 }

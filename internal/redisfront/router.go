@@ -28,6 +28,10 @@ type Router interface {
 	// Directory is a snapshot of where everything is.
 	Directory() *Directory
 
+	// Catalog runs a command of the catalog, see package catalog. Its error is
+	// what the command says.
+	Catalog(ctx context.Context, cmd string, arg []byte) ([]byte, error)
+
 	// NextGeneration returns a namespace generation that was never used in
 	// this cluster.
 	NextGeneration(ctx context.Context) (uint32, error)

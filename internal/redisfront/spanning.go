@@ -6,7 +6,6 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/command"
-	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
 	"coterie/internal/spanning"
@@ -20,6 +19,11 @@ type spanned struct {
 	o     *op
 	job   spanning.Job
 	write func(w *resp.Writer, reply []byte) // the reply from the evaluation's; nil: it is that
+
+	script *scriptOf // it is one; nil: it is none, or several
+	// first, if there is one, may do it: only if its answer is that it was
+	// diverted, the op is evaluated here.
+	first *partition.Request
 }
 
 // span puts such an op into the batch.
@@ -45,11 +49,9 @@ func (s *session) evaluate() bool {
 	s.spanned = nil
 	s.submit()
 	c := &reach{s: s, dir: s.f.router.Directory()}
-	status, reply := spanning.Run(c, s.f.newEvaluator(), &x.job)
-	if status == partition.Done {
-		for _, m := range x.job.Mail {
-			s.f.broker.Publish(m.Sharded, m.Channel, m.Payload, true)
-		}
+	status, reply, done := s.tryFirst(c, x)
+	if !done {
+		status, reply = s.f.evaluateJob(c, &x.job, x.script)
 	}
 	if status != partition.Done || x.write == nil || len(reply) > 0 && reply[0] == '-' {
 		reply = answer(s, &partition.Request{Status: status, Reply: reply})
@@ -80,11 +82,15 @@ func (s *session) settle() (over, ok bool) {
 	return over, s.pace()
 }
 
-// newEvaluator is for one evaluation outside the partitions.
-func (f *Front) newEvaluator() *command.Evaluator {
-	e := command.NewEvaluator(f.opts.Table, f.opts.Limits.Values)
-	e.Events, e.Receivers = keyspace.Classes(f.events.Load()), f.broker.Receivers
-	return e
+// tryFirst lets a partition do the op. done is false if it was diverted.
+func (s *session) tryFirst(c *reach, x *spanned) (status partition.Status, reply []byte, done bool) {
+	if x.first == nil {
+		return 0, nil, false
+	}
+	if !c.Submit([]*partition.Request{x.first}) {
+		return partition.Unknown, nil, true
+	}
+	return x.first.Status, x.first.Reply, string(x.first.Reply) != command.DivertReply
 }
 
 // reach is how a session's evaluation reaches the partitions.

@@ -70,6 +70,7 @@ func frontSpecs() []frontSpec {
 	all = append(all, connectionSpecs()...)
 	all = append(all, clientSpec(), commandSpec(), configSpec(), clusterSpec())
 	all = append(all, transactionSpecs()...)
+	all = append(all, scriptSpec(), functionSpec())
 	all = append(all, serverSpecs()...)
 	all = append(all, pubsubSpecs()...)
 	return append(all, toolSpecs()...)

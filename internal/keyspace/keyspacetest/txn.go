@@ -6,6 +6,7 @@ package keyspacetest
 
 import (
 	"bytes"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -103,6 +104,12 @@ func (t *Txn) slice(lower, upper []byte) []entry {
 
 func search(entries []entry, key []byte) int {
 	return sort.Search(len(entries), func(i int) bool { return bytes.Compare(entries[i].key, key) >= 0 })
+}
+
+// Savepoint returns what takes back all that is written from now on.
+func (t *Txn) Savepoint() (undo func()) {
+	values, writes := maps.Clone(t.values), t.Writes
+	return func() { t.values, t.Writes, t.fresh = values, writes, false }
 }
 
 // Effects grows with every write.

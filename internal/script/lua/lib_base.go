@@ -184,7 +184,7 @@ func baseSetmetatable(c *Call) {
 		c.Fail("cannot change a protected metatable")
 	}
 	if t.readonly {
-		c.Fail("Attempt to modify a readonly table")
+		c.fail("Attempt to modify a readonly table")
 	}
 	t.meta = m
 	c.Push(c.Arg(1))

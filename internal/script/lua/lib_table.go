@@ -117,7 +117,7 @@ func tableRemove(c *Call) {
 	}
 	c.Push(t.GetInt(at))
 	if t.readonly {
-		c.Fail("Attempt to modify a readonly table")
+		c.fail("Attempt to modify a readonly table")
 	}
 	c.Step((e - at) / 8)
 	copy(t.list[at-1:], t.list[at:])
@@ -133,7 +133,7 @@ func tableSort(c *Call) {
 		c.CheckFunction(2)
 	}
 	if t.readonly {
-		c.Fail("Attempt to modify a readonly table")
+		c.fail("Attempt to modify a readonly table")
 	}
 	less := c.Arg(2)
 	list := append([]Value(nil), t.list[:n]...)

@@ -239,8 +239,8 @@ func (p *parser) repeatStatement(line int) stat {
 func (p *parser) forStatement(line int) stat {
 	p.advance()
 	first := &local{name: p.name()}
-	visible := len(p.fn.scope)
-	defer func() { p.fn.scope = p.fn.scope[:visible] }()
+	fn, visible := p.fn, len(p.fn.scope)
+	defer func() { fn.scope = fn.scope[:visible] }()
 	hide := func(names ...string) { // the loop's own state takes places too
 		for _, n := range names {
 			p.declare(&local{name: n})

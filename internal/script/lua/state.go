@@ -480,3 +480,15 @@ func (s *State) call(fn Value, args ...Value) Value {
 	t.top = top
 	return t.stack[at]
 }
+
+// Charge counts n bytes that were allocated.
+func (s *State) Charge(n int) { s.charge(n) }
+
+// SetRaw stores into a table that is being built, for a script.
+func (s *State) SetRaw(t *Table, key, v Value) { s.rawSet(t, key, v) }
+
+// NewProxy makes a value that is equal to itself alone.
+func (s *State) NewProxy() Value { return Value{o: &proxy{}} }
+
+// Text is what a value looks like, without asking its metatable.
+func (s *State) Text(v Value) string { return s.plainText(v) }

@@ -267,3 +267,8 @@ func ParseNumber(s string) (float64, bool) {
 	}
 	return n, true
 }
+
+// AppendGeneral appends what C's "%.*g" prints.
+func AppendGeneral(dst []byte, n float64, prec int) []byte {
+	return appendGeneral(dst, n, prec, false, false)
+}

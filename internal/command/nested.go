@@ -1,0 +1,79 @@
+package command
+
+import "coterie/internal/resp"
+
+// What a command sees that runs others as part of itself: a script.
+
+// DivertReply is the reply of a call whose command called Divert. It left no effects,
+// and is to be evaluated over several partitions.
+const DivertReply = "-DIVERT The command has to be evaluated at the gateway\r\n"
+
+// Savepoints is what a transaction offers whose writes can be taken back.
+type Savepoints interface {
+	// Savepoint returns a function that takes back everything that was written since.
+	Savepoint() (undo func())
+}
+
+// Divert says that this command cannot be run here, or not in the time that a leader
+// has for it. Whatever it has written is taken back, and nothing it replies is seen.
+// It must not be called where Spans is true.
+func (c *Ctx) Divert() { c.eval.diverted = true }
+
+// Spans says that the command is evaluated at the gateway, over several partitions, and
+// may take its time.
+func (c *Ctx) Spans() bool { return c.call.Places != nil }
+
+// Table is the command table.
+func (c *Ctx) Table() *Table { return c.eval.table }
+
+// Local is a place where a command keeps what belongs to the evaluator that runs it.
+func (c *Ctx) Local() *any { return &c.eval.local }
+
+// SetLocal sets what Ctx.Local gives.
+func (e *Evaluator) SetLocal(v any) { e.local = v }
+
+// Scratch is an empty writer for a reply that is used up before the next one.
+func (c *Ctx) Scratch(proto int) *resp.Writer {
+	w := &c.eval.inner
+	if cap(w.Buf) > maxInner {
+		w.Buf = nil
+	}
+	w.Buf, w.Proto = w.Buf[:0], proto
+	return w
+}
+
+// maxInner is how many bytes of memory for nested replies are kept.
+const maxInner = 64 << 10
+
+// Written is about how many bytes of effects there are since the round began.
+func (c *Ctx) Written() int { return effects(c.call) }
+
+// runOthers runs a command that runs others.
+func (e *Evaluator) runOthers(c *Ctx) {
+	start := len(c.Out.Buf)
+	var undo func()
+	if !e.grouped {
+		undo = savepoint(c.call)
+	}
+	c.Spec.Run(c)
+	if e.diverted && !e.grouped {
+		e.takeBack(start, undo)
+	}
+}
+
+// savepoint returns what takes a call's writes back; nil if that is not possible.
+func savepoint(call *Call) func() {
+	if s, ok := call.Txn.(Savepoints); ok {
+		return s.Savepoint()
+	}
+	return nil
+}
+
+// takeBack ends a call that was diverted.
+func (e *Evaluator) takeBack(start int, undo func()) {
+	if undo != nil {
+		undo()
+	}
+	e.diverted = false
+	e.out.Buf = append(e.out.Buf[:start], DivertReply...)
+}

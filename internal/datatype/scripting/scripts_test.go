@@ -1,0 +1,152 @@
+package scripting_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/datatype"
+	"coterie/internal/keyspace"
+	"coterie/internal/keyspace/keyspacetest"
+	"coterie/internal/redisfront"
+	"coterie/internal/resp"
+)
+
+var rewrite = flag.Bool("scripts.rewrite", false, "write testdata/scripts.want anew, by what redis-server says")
+
+// server is one partition that owns all slots, in memory.
+type server struct {
+	t     testing.TB
+	txn   *keyspacetest.Txn
+	eval  *command.Evaluator
+	span  base.Span
+	proto uint8
+}
+
+func newServer(t testing.TB) *server {
+	table, err := command.NewTable(redisfront.Specs(), datatype.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server{t: t, txn: keyspacetest.New(1), span: base.Span{Lo: 0, Hi: base.NumSlots}, proto: 2,
+		eval: command.NewEvaluator(table, keyspace.Limits{})}
+}
+
+func (s *server) run(args ...string) string {
+	s.t.Helper()
+	list := make([][]byte, len(args))
+	for i, a := range args {
+		list[i] = []byte(a)
+	}
+	out, _ := s.eval.Evaluate(command.Call{Txn: s.txn, Partition: 1, Span: s.span, Proto: s.proto, Args: list}, nil)
+	if n, err := resp.SkipReply(out); err != nil || n != len(out) {
+		s.t.Fatalf("%q: reply %q is not one reply: %v", args, out, err)
+	}
+	return string(out)
+}
+
+func commands(t testing.TB) (list [][]string) {
+	b, err := os.ReadFile("testdata/scripts.json")
+	if err == nil {
+		err = json.Unmarshal(b, &list)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// plain makes what Redis 7.0, with which the replies were recorded, and 7.2 word
+// differently the same.
+func plain(reply string) string { return reply }
+
+// TestScripts compares replies with those of redis-server, as recorded.
+func TestScripts(t *testing.T) {
+	list := commands(t)
+	for _, proto := range []uint8{2, 3} {
+		file := fmt.Sprintf("testdata/scripts-resp%d.want", proto)
+		if *rewrite {
+			record(t, list, proto, file)
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+		if len(want) != len(list) {
+			t.Fatalf("%d commands, %d replies: run with -scripts.rewrite", len(list), len(want))
+		}
+		s := newServer(t)
+		s.proto = proto
+		for i, args := range list {
+			if got := fmt.Sprintf("%q", s.run(args...)); got != plain(want[i]) {
+				t.Errorf("RESP%d %q\n got %s\nwant %s", proto, args, got, want[i])
+			}
+		}
+	}
+}
+
+// record asks redis-server.
+func record(t *testing.T, list [][]string, proto uint8, file string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	cmd := exec.Command("redis-server", "--port", addr[strings.LastIndexByte(addr, ':')+1:], "--save", "", "--dir", t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	var conn net.Conn
+	for range 100 {
+		if conn, err = net.Dial("tcp", addr); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ask := func(args ...string) string {
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Write(resp.AppendCommand(nil, args...)); err != nil {
+			t.Fatal(err)
+		}
+		var buf []byte
+		chunk := make([]byte, 64<<10)
+		for {
+			m, err := conn.Read(chunk)
+			if err != nil {
+				t.Fatalf("%q: %v", args, err) // what ends redis-server does not belong in the list
+			}
+			buf = append(buf, chunk[:m]...)
+			if n, err := resp.SkipReply(buf); err != nil {
+				t.Fatal(err)
+			} else if n > 0 {
+				return fmt.Sprintf("%q", buf)
+			}
+		}
+	}
+	ask("hello", fmt.Sprint(proto))
+	var out strings.Builder
+	for _, args := range list {
+		out.WriteString(ask(args...) + "\n")
+	}
+	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
