@@ -66,6 +66,9 @@ type Node struct {
 	// MaxTransactionSize bounds the commands of a MULTI, and what commands over
 	// several partitions read and write.
 	MaxTransactionSize Size
+	// MaxTransactionPartitions bounds the partitions that one command or MULTI
+	// that writes may touch.
+	MaxTransactionPartitions int
 
 	MinFreeDisk   Size
 	CacheSize     Size

@@ -192,6 +192,9 @@ func limitOptions() []Option {
 		{Name: "max-transaction-size", Group: groupLimits, Kind: Bytes, Default: "64MiB", Min: int64(64 * KiB), Max: int64(512 * MiB),
 			Doc:   "bytes of the commands of a MULTI, and of what a command or MULTI over several partitions reads, and of what it writes",
 			field: func(n *Node) any { return &n.MaxTransactionSize }},
+		{Name: "max-transaction-partitions", Group: groupLimits, Kind: Count, Default: "256", Min: 1, Max: 256,
+			Doc:   "partitions that one command or MULTI may lock",
+			field: func(n *Node) any { return &n.MaxTransactionPartitions }},
 	}
 }
 

@@ -283,6 +283,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.shard.Limit(int(n.cfg.WriteBackSize), int(n.cfg.MaxInflightBytes))
 	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.tickEvery()), &n.routed)
 	n.coordinator = txn.New(n.router)
+	n.coordinator.MaxParts = n.cfg.MaxTransactionPartitions
 	for _, ls := range n.logs.Replicas() {
 		if isTombstone(&ls) {
 			continue

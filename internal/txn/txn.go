@@ -35,7 +35,6 @@ const (
 // Bounds of one node's coordinator.
 const (
 	maxTransactions = 1 << 14 // under way at once, or yet to be resolved
-	maxParts        = 1 << 12 // participants of one transaction
 	maxErrands      = 1 << 12 // recoveries and settlements under way; leaders report the others again
 	maxForgets      = 1 << 14 // verdicts to be forgotten at the next tick; of others home reports itself
 	forgetBatch     = 1 << 10 // verdicts in one FORGET
@@ -142,6 +141,9 @@ type errandKey struct {
 
 // Coordinator is one node's.
 type Coordinator struct {
+	// MaxParts bounds the participants of one transaction. 0: there is no bound.
+	MaxParts int
+
 	router   Router
 	owned    map[partition.TxnID]bool // ids under way here, until all are resolved
 	errands  map[errandKey]bool
@@ -174,7 +176,7 @@ func (c *Coordinator) Begin(t *Transaction) {
 		c.lock(t)
 	case len(c.owned) >= maxTransactions:
 		c.finish(t, partition.NotRun, []byte(ReplyCrowded))
-	case len(t.Parts) > maxParts:
+	case c.MaxParts > 0 && len(t.Parts) > c.MaxParts:
 		c.finish(t, partition.NotRun, []byte(ReplyTooWide))
 	case t.ReadOnly:
 		c.read(t, 1)

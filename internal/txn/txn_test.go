@@ -18,6 +18,7 @@ type gateway struct {
 	open     []*partition.Request // in the order of submission
 	text     strings.Builder
 	done     map[string]int
+	begun    map[string]*Transaction
 }
 
 // Submit implements Router.
@@ -57,6 +58,9 @@ func describe(req *partition.Request) string {
 		for b := req.Args[2]; len(b) > 0; b = b[4:] {
 			s += fmt.Sprintf(" p%d", binary.BigEndian.Uint32(b))
 		}
+		if len(req.Args[0]) > 2 {
+			return fmt.Sprintf("%s work %x", s, req.Args[3])
+		}
 		return fmt.Sprintf("%s %q session=%d slot=%d db=%d", s, req.Args[3:], req.Session, req.Slot, req.DB)
 	case 'G':
 		return fmt.Sprintf("READ %q session=%d", req.Args[3:], req.Session)
@@ -89,6 +93,10 @@ func (n *named) CompleteTxn(t *Transaction) {
 		n.g.text.WriteString(" AGAIN")
 	}
 	switch {
+	case t.Hold && t.Status == partition.Done:
+		fmt.Fprintf(&n.g.text, ", held as %d.%d", t.ID.Gateway, t.ID.Sequence)
+	case t.Conflict:
+		n.g.text.WriteString(", others were in the way")
 	case t.Committed():
 		for _, p := range t.Parts {
 			fmt.Fprintf(&n.g.text, " p%d=%s", p.Partition, p.Reply)
@@ -104,14 +112,15 @@ func (n *named) CompleteTxn(t *Transaction) {
 // TestScripts runs the golden scripts. Every command is followed by a turn.
 // Commands:
 //
-//	begin NAME parts=P,P… [once] [reads]
+//	begin NAME parts=P,P… [once] [reads] [work] [hold] [under=NAME]
+//	release NAME
 //	answer p=N WORD                the oldest request at a partition: P C A R … is
 //	                               a vote; not-run, unknown and error are that
 //	recover p=N home=N seq=N · settle parts=P,P… seq=N
 //	tick · waiting
 func TestScripts(t *testing.T) {
 	script.Run(t, "testdata/*.txt", func(*testing.T) func(*script.Command) string {
-		g := &gateway{done: map[string]int{}}
+		g := &gateway{done: map[string]int{}, begun: map[string]*Transaction{}}
 		g.c = New(g)
 		return g.do
 	})
@@ -122,13 +131,23 @@ func (g *gateway) do(c *script.Command) string {
 	id := partition.TxnID{Gateway: base.NodeID(c.Num("gateway", 9)), Sequence: c.Num("seq", 0)}
 	switch c.Name {
 	case "begin":
-		t := &Transaction{Session: 7, Proto: 3, DB: 2, Sink: &named{g: g, name: c.Args[0]}, Once: c.Has("once"), ReadOnly: c.Has("reads")}
+		t := &Transaction{Session: 7, Proto: 3, DB: 2, Sink: &named{g: g, name: c.Args[0]}, Once: c.Has("once"), ReadOnly: c.Has("reads"), Hold: c.Has("hold")}
 		for _, p := range c.Nums("parts") {
 			t.Parts = append(t.Parts, Part{
 				Partition: base.PartitionID(p), Slot: base.Slot(10 * p), Args: [][]byte{[]byte(fmt.Sprintf("group%d", p))},
 			})
+			if c.Has("work") || t.Hold {
+				part := &t.Parts[len(t.Parts)-1]
+				part.Args, part.Work = nil, &partition.Work{Locks: []base.Slot{part.Slot}}
+			}
 		}
+		if from := c.Text("under", ""); from != "" {
+			t.ID = g.begun[from].ID
+		}
+		g.begun[c.Args[0]] = t
 		g.c.Begin(t)
+	case "release":
+		g.c.Release(g.begun[c.Args[0]])
 	case "answer":
 		g.answer(c)
 	case "recover":
@@ -185,7 +204,7 @@ func (g *gateway) answer(c *script.Command) {
 
 // TestCrowded: at its bound the coordinator refuses.
 func TestCrowded(t *testing.T) {
-	g := &gateway{done: map[string]int{}}
+	g := &gateway{done: map[string]int{}, begun: map[string]*Transaction{}}
 	g.c = New(g)
 	for range maxTransactions {
 		g.c.Begin(&Transaction{Parts: []Part{{Partition: 1}, {Partition: 2}}})
@@ -193,7 +212,8 @@ func TestCrowded(t *testing.T) {
 	if over := g.c.Turn(); len(over) != 0 {
 		t.Fatalf("%d over", len(over))
 	}
-	for _, parts := range []int{2, maxParts + 1} {
+	g.c.MaxParts = 3
+	for _, parts := range []int{2, g.c.MaxParts + 1} {
 		g.c.Begin(&Transaction{Parts: make([]Part, parts)})
 		over := g.c.Turn()
 		if len(over) != 1 || over[0].Status != partition.NotRun || len(over[0].Reply) == 0 || over[0].Committed() {
