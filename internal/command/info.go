@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"sort"
 
 	"coterie/internal/command/glob"
@@ -174,6 +175,25 @@ func (s *Spec) access() []string {
 	return []string{"RO", "access"}
 }
 
+// accessOf is what a call with these arguments does to the keys of a range.
+func (s *Spec) accessOf(ks KeySpec, line [][]byte) []string {
+	if !slices.Contains(ks.Flags, "variable_flags") {
+		return ks.Flags
+	}
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(line, func(a []byte) bool {
+			return slices.ContainsFunc(words, func(w string) bool { return Is(a, w) })
+		})
+	}
+	switch {
+	case s.Full == "set" && !has("GET"):
+		return []string{"OW", "update"}
+	case s.Full == "bitfield" && !has("SET", "INCRBY"):
+		return []string{"RO", "access"}
+	}
+	return []string{"RW", "access", "update"}
+}
+
 var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
 	"skip_monitor", "skip_slowlog", "fast", "no_auth", "movablekeys", "no_multi", "allow_busy"}
 
@@ -257,17 +277,11 @@ func (t *Table) list(w *resp.Writer, args [][]byte) {
 		return
 	}
 	var names []string
-	if len(args) == 0 {
-		for _, s := range t.top {
+	t.all(func(s *Spec) {
+		if keep(s) {
 			names = append(names, s.Full)
 		}
-	} else {
-		t.all(func(s *Spec) {
-			if keep(s) {
-				names = append(names, s.Full)
-			}
-		})
-	}
+	})
 	sort.Strings(names)
 	w.Set(len(names))
 	for _, n := range names {
@@ -303,10 +317,10 @@ func (t *Table) getKeys(w *resp.Writer, line [][]byte, withFlags bool) {
 			break
 		}
 		for _, at := range ks.Keys.appendTo(nil, len(line)) {
-			uses = append(uses, use{at, ks.Flags})
+			uses = append(uses, use{at, s.accessOf(ks, line)})
 		}
 	}
-	if len(uses) == 0 {
+	if len(uses) == 0 && !s.hasCategory("scripting") { // a script may do without
 		w.Error("ERR Invalid arguments specified for command")
 		return
 	}

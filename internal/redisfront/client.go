@@ -70,10 +70,11 @@ func clientSetinfo(s *session, args [][]byte) {
 	s.rw.Simple("OK")
 }
 
-func clientInfo(s *session, _ [][]byte) { s.rw.Verbatim("txt", s.describe()+"\n") }
+func clientInfo(s *session, _ [][]byte) { s.rw.Verbatim("txt", s.describe(s.taken)+"\n") }
 
-// describe is the session's line in CLIENT LIST.
-func (s *session) describe() string {
+// describe is the session's line in CLIENT LIST; qbuf is the bytes of the
+// command that runs, if its goroutine asks.
+func (s *session) describe(qbuf int) string {
 	var b strings.Builder
 	cmd := "NULL"
 	if e := s.lastCmd.Load(); e != nil {
@@ -83,6 +84,9 @@ func (s *session) describe() string {
 	flags := ""
 	if s.mu.monitor {
 		flags += "O"
+	}
+	if s.queued.Load() > 0 {
+		flags += "x"
 	}
 	if s.mu.blocked != nil && s.mu.blocked.waiting {
 		flags += "b"
@@ -104,10 +108,10 @@ func (s *session) describe() string {
 	subs, psubs, ssubs := len(s.subs[pubsub.Channel]), len(s.subs[pubsub.Pattern]), len(s.subs[pubsub.Shard])
 	s.mu.Unlock()
 	idle := time.Duration(s.f.nanos() - s.lastSeen.Load())
-	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=-1",
-		s.id, s.remote, s.local, s.id, name, int(time.Since(s.created).Seconds()), int(idle.Seconds()), flags, s.db.Load(), subs, psubs, ssubs)
-	fmt.Fprintf(&b, " qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d",
-		pending, owed, owed+bufferMin, cmd, s.proto.Load(), libName, libVer, s.commands.Load())
+	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d",
+		s.id, s.remote, s.local, s.id, name, int(time.Since(s.created).Seconds()), int(idle.Seconds()), flags, s.db.Load(), subs, psubs, ssubs, s.queued.Load()-1)
+	fmt.Fprintf(&b, " qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d",
+		qbuf, bufferMin-min(qbuf, bufferMin), qbuf, pending, owed, owed+bufferMin, cmd, s.proto.Load(), libName, libVer, s.commands.Load())
 	return b.String()
 }
 
@@ -140,7 +144,11 @@ func clientList(s *session, args [][]byte) {
 	var b strings.Builder
 	for _, c := range s.f.sessions() {
 		if keep(c) {
-			b.WriteString(c.describe())
+			qbuf := 0
+			if c == s {
+				qbuf = s.taken
+			}
+			b.WriteString(c.describe(qbuf))
 			b.WriteByte('\n')
 		}
 	}
@@ -339,7 +347,7 @@ func (f *Front) feedMonitors(s *session, e *entry, args [][]byte) {
 	}
 	now := time.Now().UnixMicro()
 	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now/1e6, now%1e6, s.db.Load(), s.remote)
-	for _, a := range args {
+	for _, a := range redacted(e, args) {
 		line = append(line, ' ')
 		line = appendQuoted(line, a)
 	}

@@ -12,20 +12,26 @@ import (
 	"coterie/internal/keyspace"
 )
 
-// setting is one parameter of CONFIG GET.
+// setting is one parameter of CONFIG.
 type setting struct {
-	value string
-	// set changes it; nil if it cannot be changed. It returns an error text.
-	set func(value string) string
+	value  string
+	hidden bool // shown only to who asks for it by its full name
+	// check says what a value becomes, or why it is none.
+	check check
+	// apply, if set, makes a checked value take effect. It may return what is to
+	// be shown instead.
+	apply func(value string) (shown string)
 	// cluster says that the parameter is the whole cluster's: it is set through
-	// the router, which gives it back with Front.Settings. Then set checks, and
-	// returns the value to be stored.
-	cluster func(value string) (stored, text string)
+	// the router, which gives it back with Front.Settings.
+	cluster bool
 }
 
+// check normalizes a parameter's value, or says why it is refused.
+type check func(value string) (normal, why string)
+
 // settings are what CONFIG knows: parameters that tools read, answered with
-// what is true here, and parameters that only choose between encodings, which
-// do not exist here and may be set to anything.
+// what is true here, and parameters that change nothing that a client could
+// see, which may be set to anything that Redis takes.
 type settings struct {
 	mu struct {
 		sync.Mutex
@@ -33,83 +39,61 @@ type settings struct {
 	}
 }
 
-// fixedSettings are true here and cannot be changed.
-var fixedSettings = map[string]string{
-	"save": "", "appendonly": "yes", "appendfsync": "always", "dir": ".", "dbfilename": "",
-	"maxmemory": "0", "maxmemory-policy": "noeviction", "maxmemory-clients": "0",
-	"databases": "16", "timeout": "0", "tcp-keepalive": "15", "requirepass": "",
-	"activedefrag": "no", "lazyfree-lazy-user-del": "yes", "lazyfree-lazy-user-flush": "yes", "lazyfree-lazy-expire": "yes",
-	"replica-read-only": "no", "repl-diskless-sync": "yes", "min-replicas-to-write": "0",
-	"latency-tracking": "yes", "latency-tracking-info-percentiles": "50 99 99.9", "io-threads": "1",
-	"protected-mode": "no", "supervised": "no", "daemonize": "no", "loglevel": "notice", "logfile": "",
-	"stop-writes-on-bgsave-error": "yes", "rdbcompression": "yes", "rdbchecksum": "yes",
-	"cluster-require-full-coverage": "no", "cluster-node-timeout": "1000", "cluster-allow-reads-when-down": "no",
-	"unixsocket": "", "maxmemory-samples": "5", "latency-monitor-threshold": "0", "hz": "10",
-}
-
-// freeSettings change nothing that a client could see here, so that they may
-// be set: scripts and test suites set them without need.
-var freeSettings = map[string]string{
-	"hash-max-listpack-entries": "128", "hash-max-listpack-value": "64",
-	"hash-max-ziplist-entries": "128", "hash-max-ziplist-value": "64",
-	"list-max-listpack-size": "-2", "list-max-ziplist-size": "-2", "list-compress-depth": "0",
-	"set-max-intset-entries": "512", "set-max-listpack-entries": "128", "set-max-listpack-value": "64",
-	"zset-max-listpack-entries": "128", "zset-max-listpack-value": "64",
-	"zset-max-ziplist-entries": "128", "zset-max-ziplist-value": "64",
-	"hll-sparse-max-bytes": "3000", "stream-node-max-bytes": "4096", "stream-node-max-entries": "100",
-	"activerehashing": "yes", "lua-time-limit": "5000", "busy-reply-threshold": "5000",
-	"active-expire-effort": "1", "lfu-log-factor": "10", "lfu-decay-time": "1",
-}
-
 func (c *settings) init(f *Front) {
-	c.mu.byName = make(map[string]*setting)
-	fixed := func(name, value string) { c.mu.byName[name] = &setting{value: value} }
-	for name, value := range fixedSettings {
-		fixed(name, value)
+	all := make(map[string]*setting)
+	c.mu.byName = all
+	for _, k := range knobs {
+		for _, name := range strings.Fields(k.names) {
+			all[name] = &setting{value: k.value, check: k.check}
+		}
 	}
-	for name, value := range freeSettings {
-		c.mu.byName[name] = &setting{value: value, set: func(string) string { return "" }}
-	}
+	all["key-load-delay"].hidden = true
 	limits := &f.opts.Limits
+	fixed := func(name, value string) { all[name] = &setting{value: value, check: notHere(value)} }
 	fixed("maxclients", strconv.Itoa(limits.Connections))
+	fixed("max-request-memory", strconv.FormatInt(limits.RequestMemory, 10))
 	bulk := limits.Request.MaxBulk
 	if bulk <= 0 {
 		bulk = 512 << 20
 	}
-	fixed("proto-max-bulk-len", strconv.Itoa(bulk))
-	c.mu.byName["client-output-buffer-limit"] = f.bufferLimits()
-	fixed("max-request-memory", strconv.FormatInt(limits.RequestMemory, 10))
+	all["proto-max-bulk-len"].value = strconv.Itoa(bulk)
+	all["client-output-buffer-limit"] = f.bufferLimits()
 	for name, value := range f.opts.Settings {
 		fixed(strings.ToLower(name), value)
 	}
-	c.mu.byName["slowlog-log-slower-than"] = &setting{
-		value: strconv.FormatInt(f.slow.threshold.Load()/1000, 10),
-		set: func(value string) string {
-			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil || n < -1 || n > int64(time.Hour/time.Microsecond) {
-				return "argument must be between -1 and 3600000000 inclusive"
-			}
-			f.slow.threshold.Store(n * 1000)
-			return ""
-		},
-	}
-	c.mu.byName[settingEvents] = &setting{cluster: func(value string) (string, string) {
+	all[settingEvents] = &setting{cluster: true, check: func(value string) (string, string) {
 		if _, ok := keyspace.ParseClasses(value); !ok || len(value) > quoteMax {
 			return "", "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
 		}
 		return value, ""
 	}}
-	c.mu.byName["slowlog-max-len"] = &setting{
-		value: "128",
-		set: func(value string) string {
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 0 || n > 10_000 {
-				return "argument must be between 0 and 10000 inclusive"
-			}
-			f.slow.setLimit(n)
-			return ""
-		},
+	live := func(name, value string, check check, apply func(string)) {
+		all[name] = &setting{value: value, check: check, apply: func(v string) string { apply(v); return v }}
 	}
+	live("slowlog-log-slower-than", strconv.FormatInt(f.slow.threshold.Load()/1000, 10), between(-1, int64(time.Hour/time.Microsecond)),
+		func(v string) { f.slow.threshold.Store(atoi(v) * 1000) })
+	live("slowlog-max-len", "128", between(0, 10_000), func(v string) { f.slow.setLimit(int(atoi(v))) })
+	live("latency-monitor-threshold", "0", between(0, int64(time.Hour/time.Millisecond)),
+		func(v string) { f.latency.threshold.Store(atoi(v) * int64(time.Millisecond)) })
+	live("latency-tracking", "yes", yesNo, func(v string) { f.counters.untracked.Store(v == "no") })
+	live("latency-tracking-info-percentiles", "50 99 99.9", percentiles, func(v string) { f.counters.setPercentiles(v) })
+	f.counters.setPercentiles("50 99 99.9")
+}
+
+// get is a parameter's value.
+func (c *settings) get(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.mu.byName[name]; p != nil {
+		return p.value
+	}
+	return ""
+}
+
+// atoi reads a number that was checked.
+func atoi(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
 }
 
 func configGet(s *session, args [][]byte) {
@@ -123,7 +107,7 @@ func configGet(s *session, args [][]byte) {
 			continue
 		}
 		for name, p := range c.mu.byName {
-			if glob.Match([]byte(pattern), []byte(name)) {
+			if !p.hidden && glob.Match([]byte(pattern), []byte(name)) {
 				found[name] = p.value
 			}
 		}
@@ -141,44 +125,87 @@ func configGet(s *session, args [][]byte) {
 	}
 }
 
+// settingMax bounds a parameter's value, in bytes.
+const settingMax = 1 << 10
+
+// configSet sets all parameters, or none.
 func configSet(s *session, args [][]byte) {
 	if len(args)%2 != 0 {
 		s.rw.Error(errSyntax)
 		return
 	}
 	c := &s.f.settings
-	if !s.setCluster(args) {
+	values, cluster, why := c.checked(args[2:])
+	for _, name := range cluster {
+		if why == "" {
+			why = s.setCluster(name, values[name])
+			delete(values, name)
+		}
+	}
+	if why != "" {
+		s.rw.Error(why)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := 2; i < len(args); i += 2 {
-		name := strings.ToLower(string(clip(args[i])))
-		p := c.mu.byName[name]
-		if p == nil {
-			s.rw.Error("ERR Unknown option or number of arguments for CONFIG SET - '" + name + "'")
-			return
+	for name, value := range values {
+		if p := c.mu.byName[name]; p.apply != nil {
+			value = p.apply(value)
 		}
-		if value := string(args[i+1]); p.set == nil && p.cluster == nil && value != p.value {
-			s.rw.Error("ERR CONFIG SET failed (possibly related to argument '" + name + "') - can't be set here: see the node's own configuration")
-			return
-		}
-	}
-	for i := 2; i < len(args); i += 2 {
-		name, value := strings.ToLower(string(args[i])), string(args[i+1])
-		p := c.mu.byName[name]
-		if p.set == nil || len(value) > quoteMax {
-			continue
-		}
-		if text := p.set(value); text != "" {
-			s.rw.Error("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + text)
-			return
-		}
-		if name != "client-output-buffer-limit" { // which shows all classes
-			p.value = value
+		for _, same := range namesOf(name) {
+			c.mu.byName[same].value = value
 		}
 	}
 	s.rw.Simple("OK")
+}
+
+// checked are the values to be set, by name, and which of them are the whole
+// cluster's; or the error to reply with.
+func (c *settings) checked(args [][]byte) (values map[string]string, cluster []string, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	values = make(map[string]string)
+	for i := 0; i < len(args); i += 2 {
+		name := strings.ToLower(string(clip(args[i])))
+		p := c.mu.byName[name]
+		if p == nil {
+			return nil, nil, "ERR Unknown option or number of arguments for CONFIG SET - '" + name + "'"
+		}
+		value := string(args[i+1])
+		switch _, twice := values[name]; {
+		case twice:
+			why = "duplicate parameter"
+		case len(value) > settingMax:
+			why = "argument is too long"
+		default:
+			value, why = p.check(value)
+		}
+		if why != "" {
+			return nil, nil, setFailed(name, why)
+		}
+		values[name] = value
+		if p.cluster {
+			cluster = append(cluster, name)
+		}
+	}
+	return values, cluster, ""
+}
+
+func setFailed(name, why string) string {
+	return "ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + why
+}
+
+// namesOf are a parameter's names: some have been renamed.
+func namesOf(name string) []string {
+	for _, k := range knobs {
+		names := strings.Fields(k.names)
+		for _, n := range names {
+			if n == name {
+				return names
+			}
+		}
+	}
+	return []string{name}
 }
 
 func configResetstat(s *session, _ [][]byte) {
@@ -193,34 +220,16 @@ func configRewrite(s *session, _ [][]byte) {
 // settingEvents is the parameter with the keyspace events that are told.
 const settingEvents = "notify-keyspace-events"
 
-// setCluster sets those of the parameters that are the whole cluster's. It is
-// false when it has replied with an error.
-func (s *session) setCluster(args [][]byte) bool {
-	c := &s.f.settings
-	for i := 2; i < len(args); i += 2 {
-		name := strings.ToLower(string(clip(args[i])))
-		c.mu.Lock()
-		p := c.mu.byName[name]
-		c.mu.Unlock()
-		if p == nil || p.cluster == nil {
-			continue
-		}
-		failed := "ERR CONFIG SET failed (possibly related to argument '" + name + "') - "
-		stored, text := p.cluster(string(args[i+1]))
-		if text != "" {
-			s.rw.Error(failed + text)
-			return false
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), settingWait)
-		err := s.f.router.Set(ctx, name, stored)
-		cancel()
-		if err != nil {
-			s.rw.Error(failed + err.Error())
-			return false
-		}
-		s.f.Settings(map[string]string{name: stored})
+// setCluster sets a parameter that is the whole cluster's. It returns an error,
+// or "".
+func (s *session) setCluster(name, value string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), settingWait)
+	defer cancel()
+	if err := s.f.router.Set(ctx, name, value); err != nil {
+		return setFailed(name, err.Error())
 	}
-	return true
+	s.f.Settings(map[string]string{name: value})
+	return ""
 }
 
 // settingWait is how long CONFIG SET waits for the cluster.

@@ -41,6 +41,7 @@ func cmdReset(s *session, _ [][]byte) {
 	s.proto.Store(2)
 	s.rw.Proto = 2
 	s.silence, s.multi = replyOn, nil
+	s.queued.Store(0)
 	s.unwatchQuietly()
 	s.leaveAll()
 	s.mu.Lock()
@@ -217,8 +218,6 @@ func cmdReplicaof(s *session, _ [][]byte) {
 
 // emptyArray and others are replies of things that do not exist here.
 func emptyArray(s *session, _ [][]byte) { s.rw.Array(0) }
-
-func replyZero(s *session, _ [][]byte) { s.rw.Int(0) }
 
 func replyText(text string) localFunc {
 	return func(s *session, _ [][]byte) { s.rw.Verbatim("txt", text) }

@@ -39,6 +39,10 @@ func (s *session) execute(o *op) {
 		if e.scripted && s.multi == nil && s.subs.any() {
 			s.hold()
 		}
+		if s.f.pause.until.Load() != 0 && s.f.pause.concerns(s, e) && !s.waitForPause(e) {
+			s.ending = true
+			return
+		}
 		switch {
 		case !e.whileSubscribed && s.restricted():
 			if s.multi != nil {
@@ -139,7 +143,7 @@ func (s *session) runLocal(e *entry, args [][]byte) {
 	if failed {
 		s.f.countErrorReply(w.Buf[start:])
 	}
-	e.stats.record(took, failed)
+	s.f.measure(s, e, args, took, failed)
 	if s.silence != replyOn && !e.pushes {
 		w.Buf = w.Buf[:start]
 	}

@@ -81,7 +81,7 @@ func (s *session) launch(o *op, f *fan) {
 		w.Proto = f.proto
 		start := len(w.Buf)
 		f.merge(w, f)
-		o.cmd.stats.record(s.f.nanos()-s.now, false)
+		o.cmd.stats.record(s.f.nanos()-s.now, false, true)
 		if s.silence != replyOn {
 			w.Buf = w.Buf[:start]
 		}

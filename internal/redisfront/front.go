@@ -32,6 +32,8 @@ type Front struct {
 	blocked  blockedCount
 	slow     slowLog
 	scripts  scripts
+	latency  latencyMonitor
+	pause    pause
 	settings settings
 	nextID   atomic.Uint64
 	turn     atomic.Int64 // the clock as of this turn of the node's loop; 0 when not read yet

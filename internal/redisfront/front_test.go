@@ -255,7 +255,7 @@ func TestSlowLog(t *testing.T) {
 		c.Set(ctx, fmt.Sprint(i), strings.Repeat("x", 500), 0)
 	}
 	log, err := c.SlowLogGet(ctx, 2).Result()
-	if err != nil || len(log) != 2 || log[0].ID != 199 || log[0].Args[1] != "199" || !strings.HasSuffix(log[0].Args[2], "... (372 more bytes)") {
+	if err != nil || len(log) != 2 || log[0].ID != 200 || log[0].Args[1] != "199" || !strings.HasSuffix(log[0].Args[2], "... (372 more bytes)") {
 		t.Fatalf("%+v, %v", log, err)
 	}
 	if n, err := c.Do(ctx, "SLOWLOG", "LEN").Int(); n != 128 || err != nil {

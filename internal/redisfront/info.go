@@ -93,10 +93,7 @@ func (s *session) infoSection(b *infoText, name string) {
 	case "latencystats":
 		b.section("Latencystats")
 		for _, c := range s.f.table.stats {
-			if c.calls.Load() > 0 {
-				b.line("latency_percentiles_usec_"+c.name, fmt.Sprintf("p50=%.3f,p99=%.3f,p99.9=%.3f",
-					c.percentile(0.5), c.percentile(0.99), c.percentile(0.999)))
-			}
+			s.infoLatency(b, c)
 		}
 	case "cluster":
 		b.section("Cluster")
@@ -280,6 +277,22 @@ func (s *session) infoCommandstats(b *infoText) {
 		}
 		b.line("cmdstat_"+c.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
 			calls, micros, per, rejected, c.failed.Load()))
+	}
+}
+
+// infoLatency writes one command's latencies, if any were recorded.
+func (s *session) infoLatency(b *infoText, c *cmdStats) {
+	if s.f.counters.untracked.Load() {
+		return
+	}
+	var list []string
+	for _, p := range *s.f.counters.shares.Load() {
+		if micros, ok := c.percentile(p.share); ok {
+			list = append(list, fmt.Sprintf("p%s=%.3f", p.name, micros))
+		}
+	}
+	if len(list) > 0 {
+		b.line("latency_percentiles_usec_"+c.name, strings.Join(list, ","))
 	}
 }
 

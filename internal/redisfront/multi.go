@@ -56,6 +56,7 @@ func (s *session) queue(o *op, e *entry) bool {
 		t.bytes += len(a) + 24
 	}
 	t.queued = append(t.queued, q)
+	s.queued.Add(1)
 	if s.silence == replyOn {
 		s.reply(func(w *resp.Writer) { w.Simple("QUEUED") })
 	}
@@ -126,6 +127,7 @@ func cmdMulti(s *session, _ [][]byte) {
 		return
 	}
 	s.multi = &multi{}
+	s.queued.Store(1)
 	s.rw.Simple("OK")
 }
 
@@ -135,6 +137,7 @@ func routeDiscard(s *session, o *op) {
 		return
 	}
 	s.multi = nil
+	s.queued.Store(0)
 	routeUnwatch(s, o)
 }
 
@@ -241,6 +244,7 @@ func routeExec(s *session, o *op) {
 		}
 	}
 	s.multi = nil
+	s.queued.Store(0)
 	if why != "" {
 		s.unwatchQuietly()
 		s.refuse(o.cmd, why)

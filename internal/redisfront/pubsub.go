@@ -408,40 +408,52 @@ func pubsubSpecs() []frontSpec {
 // bufferLimits is the parameter client-output-buffer-limit. The class pubsub
 // can be set on each node; the others are the node's own.
 func (f *Front) bufferLimits() *setting {
-	x := &setting{}
-	show := func() {
-		x.value = fmt.Sprintf("normal %d 0 0 slave 0 0 0 pubsub %d %d %d", f.opts.Limits.OutputBuffer,
+	show := func() string {
+		return fmt.Sprintf("normal %d 0 0 slave 0 0 0 pubsub %d %d %d", f.opts.Limits.OutputBuffer,
 			f.push.hard.Load(), f.push.soft.Load(), f.push.wait.Load()/int64(time.Second))
 	}
-	show()
-	x.set = func(value string) string {
-		words := strings.Fields(value)
-		if len(words) == 0 || len(words)%4 != 0 {
-			return "Wrong number of arguments in buffer limit configuration."
-		}
-		var n [3]int64
-		for ; len(words) > 0; words = words[4:] {
-			for i, w := range words[1:4] {
-				v, ok := memorySize(w)
-				if !ok || i == 2 && v > int64(24*time.Hour/time.Second) {
-					return "Error in hard, soft or soft_seconds setting in buffer limit configuration."
-				}
-				n[i] = v
-			}
-			switch class := strings.ToLower(words[0]); class {
-			case "pubsub":
+	return &setting{
+		value: show(),
+		check: func(value string) (string, string) {
+			_, _, why := readBufferLimits(value)
+			return value, why
+		},
+		apply: func(value string) string {
+			if n, given, _ := readBufferLimits(value); given {
 				f.push.hard.Store(n[0])
 				f.push.soft.Store(n[1])
 				f.push.wait.Store(n[2] * int64(time.Second))
-			case "normal", "slave", "replica":
-			default:
-				return "Invalid client class specified in buffer limit configuration."
 			}
-		}
-		show()
-		return ""
+			return show()
+		},
 	}
-	return x
+}
+
+// readBufferLimits reads limits of classes: hard, soft, seconds. It returns
+// those of the class pubsub, if they are given.
+func readBufferLimits(value string) (pubsub [3]int64, given bool, why string) {
+	words := strings.Fields(value)
+	if len(words) == 0 || len(words)%4 != 0 {
+		return pubsub, false, "Wrong number of arguments in buffer limit configuration."
+	}
+	for ; len(words) > 0; words = words[4:] {
+		var n [3]int64
+		for i, w := range words[1:4] {
+			v, ok := memorySize(w)
+			if !ok || i == 2 && v > int64(24*time.Hour/time.Second) {
+				return pubsub, false, "Error in hard, soft or soft_seconds setting in buffer limit configuration."
+			}
+			n[i] = v
+		}
+		switch strings.ToLower(words[0]) {
+		case "pubsub":
+			pubsub, given = n, true
+		case "normal", "slave", "replica":
+		default:
+			return pubsub, false, "Invalid client class specified in buffer limit configuration."
+		}
+	}
+	return pubsub, given, ""
 }
 
 // memorySize reads a number of bytes with Redis's units.

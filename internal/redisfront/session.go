@@ -61,6 +61,7 @@ type session struct {
 	unpinned  int      // ops of the batch that do not alias the buffer
 	holds     bool     // messages are held until the command's reply is out
 	subs      subscriptions
+	taken     int // bytes of the command that runs
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -69,6 +70,7 @@ type session struct {
 	lastSeen atomic.Int64  // nanoseconds of the front's clock
 	reads    atomic.Uint64 // reads that brought bytes
 	commands atomic.Uint64
+	queued   atomic.Int32  // commands in the open transaction and one; 0: there is none
 	check    atomic.Uint32 // see sweep.go
 	swept    uint64        // the sweeper's: reads as it last saw them
 
@@ -261,6 +263,7 @@ func (s *session) process() bool {
 		}
 		o.args = args
 		s.r += n
+		s.taken = n
 		if len(args) > 0 {
 			s.execute(o)
 		}

@@ -40,11 +40,12 @@ func (l *slowLog) init() {
 	l.mu.limit = 128
 }
 
-func (l *slowLog) add(o *op, took int64) {
-	e := slowEntry{at: time.Now(), took: took, client: o.s.remote}
-	for i, a := range o.args {
-		if i == slowArgs-1 && len(o.args) > slowArgs {
-			e.args = append(e.args, fmt.Sprintf("... (%d more arguments)", len(o.args)-i))
+func (l *slowLog) add(s *session, cmd *entry, args [][]byte, took int64) {
+	e := slowEntry{at: time.Now(), took: took, client: s.remote}
+	args = redacted(cmd, args)
+	for i, a := range args {
+		if i == slowArgs-1 && len(args) > slowArgs {
+			e.args = append(e.args, fmt.Sprintf("... (%d more arguments)", len(args)-i))
 			break
 		}
 		if extra := len(a) - slowBytes; extra > 0 {
@@ -53,9 +54,9 @@ func (l *slowLog) add(o *op, took int64) {
 		}
 		e.args = append(e.args, string(a))
 	}
-	o.s.mu.Lock()
-	e.name = o.s.mu.name
-	o.s.mu.Unlock()
+	s.mu.Lock()
+	e.name = s.mu.name
+	s.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.id = l.mu.nextID

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/bits"
 	"sort"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -23,20 +25,24 @@ type cmdStats struct {
 	buckets  [latencyBuckets]atomic.Uint64
 }
 
-// record counts a call that took so many nanoseconds.
-func (c *cmdStats) record(nanos int64, failed bool) {
+// record counts a call that took so many nanoseconds, its latency if that is
+// wanted.
+func (c *cmdStats) record(nanos int64, failed, latency bool) {
 	nanos = max(nanos, 0)
 	c.calls.Add(1)
 	c.nanos.Add(uint64(nanos))
-	c.buckets[min(bits.Len64(uint64(nanos)/1000), latencyBuckets-1)].Add(1)
+	if latency {
+		c.buckets[min(bits.Len64(uint64(nanos)/1000), latencyBuckets-1)].Add(1)
+	}
 	if failed {
 		c.failed.Add(1)
 	}
 }
 
 // percentile estimates the latency, in microseconds, that a share of the
-// calls stayed below: the upper bound of the class it falls into.
-func (c *cmdStats) percentile(share float64) float64 {
+// calls stayed below: the upper bound of the class it falls into. Without
+// calls it is none.
+func (c *cmdStats) percentile(share float64) (micros float64, ok bool) {
 	total := uint64(0)
 	var n [latencyBuckets]uint64
 	for i := range n {
@@ -46,10 +52,10 @@ func (c *cmdStats) percentile(share float64) float64 {
 	want, sum := share*float64(total), uint64(0)
 	for i, k := range n {
 		if sum += k; sum > 0 && float64(sum) >= want {
-			return float64(uint64(1) << i)
+			return float64(uint64(1) << i), true
 		}
 	}
-	return 0
+	return 0, false
 }
 
 func (c *cmdStats) reset() {
@@ -71,6 +77,8 @@ type counters struct {
 	protocolErrors      atomic.Uint64
 	errors              atomic.Uint64
 	bytesIn, bytesOut   atomic.Uint64
+	untracked           atomic.Bool // latency-tracking is off
+	shares              atomic.Pointer[[]percentile]
 
 	mu struct {
 		sync.Mutex
@@ -83,6 +91,22 @@ type counters struct {
 		opsRate         float64
 		inRate, outRate float64
 	}
+}
+
+// percentile is one that INFO's latencystats shows.
+type percentile struct {
+	name  string
+	share float64 // 0 to 1
+}
+
+// setPercentiles chooses them; list was checked.
+func (c *counters) setPercentiles(list string) {
+	var all []percentile
+	for _, w := range strings.Fields(list) {
+		f, _ := strconv.ParseFloat(w, 64)
+		all = append(all, percentile{w, f / 100})
+	}
+	c.shares.Store(&all)
 }
 
 // countErrorReply counts an error reply, "-KIND text".
@@ -159,12 +183,20 @@ func (f *Front) rates() (ops, in, out float64) {
 func (f *Front) account(o *op, reply []byte) {
 	took := f.turnNanos() - o.start
 	failed := len(reply) > 0 && reply[0] == '-' // a dead session's command may have lost its reply
-	o.cmd.stats.record(took, failed)
 	if failed {
 		f.countErrorReply(reply)
 	}
+	f.measure(o.s, o.cmd, o.args, took, failed)
+}
+
+// measure notes what a command has taken.
+func (f *Front) measure(s *session, e *entry, args [][]byte, took int64, failed bool) {
+	e.stats.record(took, failed, !f.counters.untracked.Load())
 	if limit := f.slow.threshold.Load(); limit >= 0 && took >= limit {
-		f.slow.add(o, took)
+		f.slow.add(s, e, args, took)
+	}
+	if limit := f.latency.threshold.Load(); limit > 0 && took >= limit {
+		f.latency.add(e, took)
 	}
 }
 
