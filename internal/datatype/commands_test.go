@@ -283,3 +283,4 @@ func BenchmarkIncr(b *testing.B) { benchmark(b, "INCR number") }
 func BenchmarkHGet(b *testing.B) { benchmark(b, "HGET hash field9") }
 func BenchmarkHSet(b *testing.B) { benchmark(b, "HSET hash field9 other") }
 func BenchmarkMSet(b *testing.B) { benchmark(b, "MSET string a number 5") }
+func BenchmarkZAdd(b *testing.B) { benchmark(b, "ZADD zset 5 some-member", "ZADD zset 7 some-member") }
