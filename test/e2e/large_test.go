@@ -1,14 +1,18 @@
 package e2e
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 )
 
-// largeBound is what a node may hold in memory whatever it stores: it runs with
-// the limits of the floods.
-const largeBound = floodBound
+// A node runs with the limits of the floods, but for the cache: a member that is
+// new is looked for first, and the filters that say that it is not there want to
+// be in memory. largeBound is what it may then hold, whatever it stores.
+var largeFlags = append(slices.Clone(floodFlags), "--cache-size", "128MiB")
+
+const largeBound = floodBound + 112<<20
 
 // TestLargeSortedSet: a sorted set may be much larger than the node's memory
 // for it, its commands cost the same at any size, and its deletion stalls
@@ -17,7 +21,7 @@ func TestLargeSortedSet(t *testing.T) {
 	if testing.Short() || !osMeasures() || *flagRace {
 		t.Skip("takes some seconds, Linux and a build without the race detector")
 	}
-	c := newCluster(t, 1, floodFlags...)
+	c := newCluster(t, 1, largeFlags...)
 	n := c.nodes[0]
 	cl := &client{addr: n.redis, wait: time.Minute}
 	defer cl.close()
