@@ -133,10 +133,8 @@ func named(args [][]byte) (slots []base.Slot, group [][]byte, err error) {
 }
 
 // changed says whether what was read without a lock may be different by now:
-// written since, by something of this round too, or locked by others. own is the
-// transaction's intent here.
+// written since, or locked by others. own is the transaction's intent here.
 func (r *Replica) changed(w *Work, own *intent) bool {
-	r.versions.noteWrites(r.ov.Body(), r.ticks)
 	for _, x := range w.Reads {
 		switch {
 		case own != nil && slices.Contains(own.slots, x.Slot):

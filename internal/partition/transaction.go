@@ -252,6 +252,7 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 		return append(reply, replyMalformed...)
 	}
 	own := r.txns.intents[id]
+	r.versions.noteWrites(r.ov.Body(), r.ticks) // what comes before in this round counts
 	switch {
 	case work != nil && work.Held && own == nil:
 		return append(reply, TxnAborted)

@@ -50,16 +50,16 @@ func (r *Replica) readGroup(req *Request, reply []byte) []byte {
 // have been decided already. What single commands of this round write is later
 // than the question, and no matter.
 func (r *Replica) validate(req *Request) byte {
-	if len(req.Args) < 3 || len(req.Args[1]) != TokenLen {
-		return TxnChanged
-	}
-	term, round := binary.BigEndian.Uint64(req.Args[1]), binary.BigEndian.Uint64(req.Args[1][8:])
 	if work, err := workOf(req.Args); err == nil && work != nil {
 		if r.changed(work, nil) {
 			return TxnChanged
 		}
 		return TxnValid
 	}
+	if len(req.Args) < 3 || len(req.Args[1]) != TokenLen {
+		return TxnChanged
+	}
+	term, round := binary.BigEndian.Uint64(req.Args[1]), binary.BigEndian.Uint64(req.Args[1][8:])
 	slots, whole := r.slotsOf(req)
 	if term != r.term || whole || r.versions.last == nil || r.versions.all > round {
 		return TxnChanged

@@ -267,6 +267,9 @@ func (e *Evaluation) hold() bool {
 			}
 		}
 	}
+	if len(e.met) == 0 {
+		return true
+	}
 	works := map[base.PartitionID]*partition.Work{}
 	e.locks = map[base.Slot]bool{}
 	for _, slot := range slices.Sorted(maps.Keys(e.met)) {
@@ -362,7 +365,9 @@ func (e *Evaluation) holds() bool {
 	}
 	var reqs []*partition.Request
 	for _, id := range slices.Sorted(maps.Keys(e.parts)) {
-		reqs = append(reqs, e.request(id, partition.ValidateWorkArgs(e.parts[id].work())))
+		if p := e.parts[id]; len(p.reads) > 0 {
+			reqs = append(reqs, e.request(id, partition.ValidateWorkArgs(p.work())))
+		}
 	}
 	e.submit(reqs)
 	for _, req := range reqs {

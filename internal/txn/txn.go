@@ -172,6 +172,8 @@ func (c *Coordinator) Waiting() int {
 func (c *Coordinator) Begin(t *Transaction) {
 	t.Status, t.Reply, t.Conflict = partition.Done, nil, false
 	switch {
+	case len(t.Parts) == 0:
+		c.finish(t, partition.Done, nil)
 	case t.ID != (partition.TxnID{}):
 		c.lock(t)
 	case len(c.owned) >= maxTransactions:

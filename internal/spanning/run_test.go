@@ -1,0 +1,192 @@
+package spanning
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"coterie/internal/base"
+	"coterie/internal/command"
+	"coterie/internal/datatype"
+	"coterie/internal/effects"
+	"coterie/internal/keyspace"
+	"coterie/internal/keyspace/keyspacetest"
+	"coterie/internal/overlay"
+	"coterie/internal/partition"
+	"coterie/internal/txn"
+)
+
+// fake is a cluster of three partitions without anybody else in it, but for
+// those who are said to be in the way.
+type fake struct {
+	parts   map[base.PartitionID]*keyspacetest.Txn
+	said    []string
+	changed int // so many VALIDATEs find a change
+	busy    int // so many transactions meet a conflict
+	lost    int // so many FETCHes under locks find them gone
+}
+
+func newFake() *fake {
+	f := &fake{parts: map[base.PartitionID]*keyspacetest.Txn{}}
+	for id := base.PartitionID(1); id <= 3; id++ {
+		f.parts[id] = keyspacetest.New(uint64(id))
+	}
+	return f
+}
+
+// key is a key in partition 1 for a, 2 for b and x, 3 for c and w; other words
+// are as they are.
+func (f *fake) key(w string) string {
+	want := map[string]base.PartitionID{"a": 1, "b": 2, "x": 2, "c": 3, "w": 3}[w]
+	for n := 0; want != 0; n++ {
+		key := fmt.Sprint(w, n)
+		if id, _ := f.Owner(base.KeySlot([]byte(key))); id == want {
+			return key
+		}
+	}
+	return w
+}
+
+func (f *fake) Owner(s base.Slot) (base.PartitionID, bool) { return base.PartitionID(s%3) + 1, true }
+func (f *fake) Rand() uint64                               { return 4 }
+
+func (f *fake) Submit(reqs []*partition.Request) bool {
+	for _, r := range reqs {
+		id, queries, ok := partition.DecodeFetch(r.Args)
+		switch {
+		case !ok && f.changed > 0:
+			f.changed--
+			f.said = append(f.said, "changed")
+			r.Reply = []byte{partition.TxnChanged}
+		case !ok:
+			f.said = append(f.said, "valid")
+			r.Reply = []byte{partition.TxnValid}
+		case id != (partition.TxnID{}) && f.lost > 0:
+			f.lost--
+			f.said = append(f.said, "lost")
+			r.Reply = []byte{partition.TxnAborted}
+		default:
+			fetched := partition.Fetched{Term: 1, Round: 1, Stamp: 1e12, NextID: 5}
+			r.Reply = partition.AppendFetched(nil, &fetched, f.parts[r.Partition], queries)
+		}
+	}
+	return true
+}
+
+func (f *fake) Transact(t *txn.Transaction) bool {
+	switch {
+	case t.Hold:
+		f.said = append(f.said, "hold")
+		t.ID = partition.TxnID{Gateway: 1, Sequence: uint64(len(f.said))}
+		return true
+	case f.busy > 0:
+		f.busy--
+		f.said = append(f.said, "busy")
+		t.Status, t.Conflict = partition.NotRun, true
+		return true
+	}
+	f.said = append(f.said, fmt.Sprintf("commit%d", len(t.Parts)))
+	for _, p := range t.Parts {
+		for d := effects.Body(p.Work.Body); ; {
+			op, ok := d.Next()
+			if !ok {
+				break
+			}
+			overlay.Write(f.parts[p.Partition], op)
+		}
+	}
+	return true
+}
+
+func (f *fake) Release(*txn.Transaction) { f.said = append(f.said, "release") }
+
+func (f *fake) run(t *testing.T, line string, change func(*Job)) string {
+	t.Helper()
+	table, err := command.NewTable(datatype.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := &Job{Proto: 2}
+	for _, w := range strings.Fields(line) {
+		job.Args = append(job.Args, []byte(f.key(w)))
+	}
+	if spec := table.Lookup(job.Args); spec != nil {
+		for _, i := range spec.AppendKeys(nil, job.Args) {
+			job.Keys = append(job.Keys, command.WatchedKey(0, job.Args[i]))
+		}
+	}
+	if change != nil {
+		change(job)
+	}
+	f.said = nil
+	status, reply := Run(f, command.NewEvaluator(table, keyspace.Limits{}), job)
+	if status != partition.Done {
+		return fmt.Sprintf("%d %s", status, strings.Fields(string(reply))[0])
+	}
+	return strings.Join(strings.Fields(string(reply)), " ")
+}
+
+// TestRun: what is done for a command over several partitions, alone and with
+// others in the way.
+func TestRun(t *testing.T) {
+	watch := func(j *Job) { j.Watched = [][]byte{command.WatchedKey(0, []byte(newFake().key("w")))} }
+	for _, tc := range []struct {
+		line, want, said string
+		fake             fake
+		change           func(*Job)
+	}{
+		{line: "msetnx a 1 b 2 c 3", want: ":1", said: "commit3"},
+		{line: "rename a x", want: "+OK", said: "commit2"},
+		{line: "rename a x", want: "+OK", said: "busy hold commit2", fake: fake{busy: 1}},
+		{line: "rename a x", want: "+OK", said: "busy hold busy hold commit2", fake: fake{busy: 2}},
+		{line: "rename a x", want: "+OK", said: "busy hold lost release hold commit2", fake: fake{busy: 1, lost: 1}},
+		{line: "rename a x", want: "1 -TRYAGAIN", said: "busy" + strings.Repeat(" hold busy", maxAttempts-1), fake: fake{busy: 1000}},
+		{line: "lcs a b", want: "$0", said: "valid valid"},
+		{line: "lcs a b", want: "$0", said: "changed valid hold release", fake: fake{changed: 1}},
+		{line: "rename w x", want: "-ERR no such key", said: "valid valid"},
+		{line: "rename a x", want: "+OK", said: "hold commit3", change: watch},
+		{line: "rename a x", want: "1 -ERR", change: func(j *Job) { j.MaxBytes = 10 }},
+		{line: "dbsize", want: "1 -ERR"},
+		{line: "flushall", want: "1 -ERR"},
+		{line: "nosuch", want: "-ERR unknown command 'nosuch', with args beginning with:"},
+	} {
+		f := newFake()
+		f.busy, f.changed, f.lost = tc.fake.busy, tc.fake.changed, tc.fake.lost
+		busy, changed := f.busy, f.changed
+		f.busy, f.changed = 0, 0
+		if tc.line != "msetnx a 1 b 2 c 3" {
+			f.run(t, "msetnx a 1 b 2", nil)
+		}
+		f.busy, f.changed = busy, changed
+		got := f.run(t, tc.line, tc.change)
+		if said := strings.Join(f.said, " "); got != tc.want || said != tc.said {
+			t.Errorf("%s: %q (%s), want %q (%s)", tc.line, got, said, tc.want, tc.said)
+		}
+	}
+}
+
+// TestCollectionsTravel: a large collection moves between partitions, and
+// nothing of it stays behind.
+func TestCollectionsTravel(t *testing.T) {
+	f := newFake()
+	for i := range 20 {
+		line := "hset a"
+		for j := range 50 {
+			line += fmt.Sprintf(" field:%d %s", i*50+j, strings.Repeat("v", 400))
+		}
+		f.run(t, line, nil)
+	}
+	for _, line := range []string{"rename a b", "copy b c", "rename c x", "del x", "rename b a"} {
+		if got := f.run(t, line, nil); got[0] == '-' || got[0] == '1' {
+			t.Fatalf("%s: %s", line, got)
+		}
+	}
+	if got := f.run(t, "hlen a", nil); got != ":1000" {
+		t.Errorf("hlen: %s", got)
+	}
+	for id, p := range f.parts {
+		if err := keyspace.Check(p, base.Span{Lo: 0, Hi: base.NumSlots}); err != nil {
+			t.Errorf("p%d: %v", id, err)
+		}
+	}
+}
