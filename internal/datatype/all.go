@@ -8,6 +8,7 @@ import (
 
 	"coterie/internal/command"
 	"coterie/internal/datatype/bits"
+	"coterie/internal/datatype/dump"
 	"coterie/internal/datatype/generic"
 	"coterie/internal/datatype/geo"
 	"coterie/internal/datatype/hash"
@@ -31,5 +32,5 @@ func Due(s *keyspace.Space, key []byte, r keyspace.Record, budget int) (done int
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), scripting.Rows(), str.Rows(), bits.Rows(), hash.Rows(), list.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows())
+	return slices.Concat(generic.Rows(), scripting.Rows(), str.Rows(), bits.Rows(), hash.Rows(), list.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows(), dump.Rows())
 }

@@ -19,7 +19,7 @@ import (
 // lower floors. A package of the same floor may be imported only as listed
 // in beside.
 var floors = [][]string{
-	{"base", "resp", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script", "script/lua"},
+	{"base", "resp", "rdb", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script", "script/lua"},
 	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload", "pubsub", "script", "script/libs"},
 	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "broker", "keyspace/keyspacetest", "storage/state/statetest"},
 	{"overlay"},
@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"shard", "routing", "placement", "command"},
 	{"txn"},
 	{"spanning"},
-	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "datatype/scripting", "redisfront"},
+	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "datatype/scripting", "redisfront"},
 	{"node", "sim"},
 }
 
@@ -36,10 +36,12 @@ var beside = map[string][]string{
 	"storage/statestore":      {"storage/state"},
 	"storage/memstate":        {"storage/state"},
 	"storage/state/statetest": {"storage/state"},
-	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "datatype/scripting"},
+	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "datatype/scripting"},
 	"redisfront":              {"datatype/scripting"},
 	"script":                  {"script/libs"},
 	"datatype/zset":           {"datatype/set"},
+	"datatype/dump":           {"datatype/hash", "datatype/list", "datatype/set", "datatype/stream", "datatype/zset"},
+	"datatype/sorting":        {"datatype/hash", "datatype/list", "datatype/set", "datatype/zset"},
 	"datatype/geo":            {"datatype/zset"},
 	"datatype/bits":           {"datatype/str"},
 	"datatype/generic":        {"datatype/set"},
@@ -49,7 +51,7 @@ var beside = map[string][]string{
 var pure = []string{
 	"script/lua", "script/libs", "datatype/scripting",
 	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "spanning", "placement", "catalog", "pubsub",
-	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/generic", "resp", "wire", "workload",
+	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "resp", "rdb", "wire", "workload",
 }
 
 var banned = []string{"os", "net", "time", "math/rand", "math/rand/v2", "crypto/rand", "syscall", "sync", "net/http"}

@@ -36,8 +36,9 @@ type list struct {
 	obj    keyspace.Object
 	drawer drawer // the nodes, as long as the list is not large
 
-	changed bool
-	removed bool // as a whole
+	changed  bool
+	removed  bool // as a whole
+	replaces bool // the old record, whatever it is, with its deadline
 }
 
 // drawer is the store of a tree that may come to live in a record: it holds
@@ -247,7 +248,11 @@ func (l *list) keep() {
 
 func (l *list) put(body []byte) {
 	l.c.Buf = body
-	l.c.Put(l.key, l.old, keyspace.Record{Type: keyspace.List, ExpireAt: l.old.ExpireAt, Body: body})
+	r := keyspace.Record{Type: keyspace.List, ExpireAt: l.old.ExpireAt, Body: body}
+	if l.replaces {
+		r.ExpireAt = 0
+	}
+	l.c.Put(l.key, l.old, r)
 }
 
 // spread gives the nodes of what has become a large list keys of their own.
