@@ -124,6 +124,9 @@ func (c *cluster) checkAcknowledged(p *proc, m *partition.Message) {
 		if !known {
 			return
 		}
+		if ls, ok := p.m.logs.state(m.Partition); ok && isTombstone(&ls) {
+			return // removed with its log while the message was on its way out
+		}
 		if have, ok := p.m.logs.synced(m.Partition, r.GetIndex()); !ok || have != want && have != 0 {
 			c.violate("n%d p%d acknowledges index %d of term %d, and its disk holds there an entry of term %d", p.m.id, m.Partition, r.GetIndex(), want, have)
 		}

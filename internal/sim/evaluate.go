@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"strconv"
 
 	"coterie/internal/base"
@@ -140,7 +139,7 @@ func (o *op) requests() []*partition.Request {
 		panic("sim: no command " + o.Command[0])
 	}
 	o.timeout, o.blocks = spec.Blocks(args)
-	if job, ok := o.single(args); ok && !o.blocks && c.clientRand.IntN(atGateway) == 0 {
+	if job, ok := o.single(args); ok && !o.blocks && (c.clientRand.IntN(atGateway) == 0 || c.apart(args)) {
 		o.evaluateHere(job)
 		return nil
 	}
@@ -164,8 +163,8 @@ func (o *op) requests() []*partition.Request {
 		o.scan(flags, args)
 	default:
 		slot := base.KeySlot(args[1])
-		i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
-		o.add(c.order[i], slot, flags, args)
+		id, _ := c.owner(slot)
+		o.add(id, slot, flags, args)
 	}
 	return o.sent()
 }

@@ -108,9 +108,7 @@ func (g *gateway) CompleteTxn(*txn.Transaction) { g.came() }
 
 // Owner implements spanning.Cluster.
 func (g *gateway) Owner(slot base.Slot) (base.PartitionID, bool) {
-	c := g.p.c
-	i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
-	return c.order[i], true
+	return g.p.c.owner(slot)
 }
 
 // Submit implements spanning.Cluster.

@@ -28,8 +28,7 @@ func (o *op) groups(watched []string, cmds []workload.Command) (all []*group) {
 	c := o.s.c
 	at := func(key string) *group {
 		slot := base.KeySlot([]byte(key))
-		i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
-		id := c.order[i]
+		id, _ := c.owner(slot)
 		for _, g := range all {
 			if g.partition == id {
 				return g
@@ -53,6 +52,25 @@ func (o *op) groups(watched []string, cmds []workload.Command) (all []*group) {
 	}
 	slices.SortFunc(all, func(a, b *group) int { return int(a.partition) - int(b.partition) })
 	return all
+}
+
+// apart says whether a command's keys lie in several partitions.
+func (c *cluster) apart(args [][]byte) bool {
+	first := base.PartitionID(0)
+	for i, at := range c.table.Lookup(args).AppendKeys(nil, args) {
+		id, _ := c.owner(base.KeySlot(args[at]))
+		if i > 0 && id != first {
+			return true
+		}
+		first = id
+	}
+	return false
+}
+
+// owner is the partition of a slot.
+func (c *cluster) owner(slot base.Slot) (base.PartitionID, bool) {
+	i := slices.IndexFunc(c.order, func(id base.PartitionID) bool { return c.spans[id].Contains(slot) })
+	return c.order[i], true
 }
 
 // session is what requests name their connection by; the last reads have none.
@@ -79,7 +97,10 @@ func (o *op) watch() {
 func (o *op) transact() {
 	watched, cmds, _ := o.Command.Txn()
 	groups := o.groups(watched, cmds)
-	if o.s.c.clientRand.IntN(atGateway) == 0 {
+	apart := slices.ContainsFunc(groups, func(g *group) bool {
+		return slices.ContainsFunc(g.commands, func(cmd command.Grouped) bool { return o.s.c.apart(cmd.Args) })
+	})
+	if o.s.c.clientRand.IntN(atGateway) == 0 || apart {
 		o.evaluateHere(o.several(groups, len(cmds)))
 		return
 	}

@@ -226,6 +226,8 @@ func (s *server) apply(c Command) string {
 		return boolReply(had)
 	case "RPUSH", "LLEN", "LRANGE", "BLPOP", "BLMOVE":
 		return s.list(c)
+	case "SADD", "ZADD", "SMEMBERS", "ZRANGE", "SCARD", "ZCARD", "SMOVE", "LMOVE", "RPOPLPUSH", "RENAMENX", "SUNIONSTORE", "ZUNIONSTORE":
+		return s.pot(c)
 	case "HKEYS":
 		var names []string
 		for i, f := range fields(h.state) {

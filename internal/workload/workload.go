@@ -31,7 +31,8 @@ func (c Command) Whole() bool { return c[0] == "SCAN" || c[0] == "DBSIZE" }
 func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
-		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE":
+		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE",
+		"XRANGE", "XPENDING":
 		return true
 	}
 	return false
@@ -96,6 +97,7 @@ func Kinds() []Kind {
 		{Name: "append", Summary: "transactions that append and read: strictly serializable", New: newAppends, Check: checkAppends},
 		{Name: "skew", Summary: "pairs of which WATCH lets one be set at most", DB: 2, New: newSkew, Check: checkSkew},
 		{Name: "queue", Summary: "workers wait for elements of lists: none lost, none taken twice, none left while somebody waits", New: newQueue, Check: checkQueue},
+		{Name: "tokens", Summary: "tokens that wander between sets, lists and sorted sets of all partitions: each is in one place", New: newTokens, Check: checkTokens},
 	}
 }
 

@@ -61,6 +61,11 @@ func TestFlaws(t *testing.T) {
 		{doubles, "a push or a pop is applied twice", "queue"},
 		{runsRefused, "a refused push or pop is run all the same", "queue"},
 		{disorders, "elements change places", "queue"},
+		{loses, "a command over pots is lost", "tokens"},
+		{doubles, "a command over pots is applied twice", "tokens"},
+		{runsRefused, "a refused command is run all the same", "tokens"},
+		{tears, "a transaction runs in two pieces", "tokens"},
+		{halves, "half of a transaction", "tokens"},
 		{staleReads, "transactions read an older state", "bank, append, skew"},
 	} {
 		for name := range strings.SplitSeq(x.kinds, ", ") {
@@ -115,7 +120,14 @@ func history(t *testing.T, text string) *History {
 			o.Reply = []byte("*-1\r\n")
 		case answer[0] == '[':
 			items := strings.Fields(strings.Trim(answer, "[]"))
-			o.Reply = fmt.Appendf(nil, "*%d\r\n", len(items))
+			nested := 0
+			for _, x := range items {
+				if n, array := strings.CutPrefix(x, "*"); array {
+					size, _ := strconv.Atoi(n)
+					nested += size
+				}
+			}
+			o.Reply = fmt.Appendf(nil, "*%d\r\n", len(items)-nested)
 			for _, x := range items {
 				switch {
 				case x == "$nil":
@@ -214,6 +226,12 @@ func TestHistories(t *testing.T) {
 		{"queue", "waited in vain", "1 5-90000 RPUSH {q}:a 1 = :1\n2 0-210000 BLPOP {q}:a 0.2 = null\n3 1000000-1100000 BLPOP {q}:a 1 = *{q}:a 1", "in vain"},
 		{"queue", "another took it meanwhile", "1 5-90000 RPUSH {q}:a 1 = :1\n2 0-210000 BLPOP {q}:a 0.2 = null\n3 200000-1100000 BLPOP {q}:a 1 = *{q}:a 1", ""},
 		{"queue", "unblocked early", "1 5-90 RPUSH {q}:a 1 = :1\n2 100-1100 BLPOP {q}:a 0.2 = null\n3 200000-1100000 BLPOP {q}:a 1 = *{q}:a 1", ""},
+		{"tokens", "put and moved", "1 0-9 SADD p:s0 1 = :1\n1 10-19 SMOVE p:s0 p:s1 1 = :1\n2 0-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 ; SCARD p:s1 ; SMEMBERS p:s1 = [:0 *0 :1 *1 $1]", ""},
+		{"tokens", "in two places", "1 0-9 SADD p:s0 1 = :1\n1 10-19 SMOVE p:s0 p:s1 1 = :1\n2 0-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 ; SCARD p:s1 ; SMEMBERS p:s1 = [:1 *1 $1 :1 *1 $1]", "and in"},
+		{"tokens", "in none", "1 0-9 SADD p:s0 1 = :1\n2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 = [:0 *0]", "in no pot"},
+		{"tokens", "wrong count", "1 0-9 SADD p:s0 1 = :1\n2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 = [:2 *1 $1]", "said to hold"},
+		{"tokens", "wrong score", "1 0-9 ZADD p:z0 1 1 = :1\n2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 ; ZCARD p:z0 ; ZRANGE p:z0 0 -1 WITHSCORES = [:0 *0 :1 *2 $1 $2]", "has the score"},
+		{"tokens", "never put", "2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 = [:1 *1 $1]", "never put"},
 		{"skew", "one is set", "1 0-9 WATCH p:a p:b = +OK\n1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $nil]", ""},
 		{"skew", "both are set", "1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $2]", "both"},
 		{"skew", "changed, and the old value again", "1 0-9 WATCH p:a p:b = +OK\n2 10-19 MULTI GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 20-29 MULTI GET p:a ; GET p:b ; DEL p:a = [$1 $nil :1]\n1 30-39 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]", "had been changed"},
