@@ -180,7 +180,16 @@ func (s *session) infoMemory(b *infoText) {
 	b.line("used_memory_dataset", used)
 	b.line("total_system_memory", 0)
 	b.line("used_memory_lua", 0)
-	b.line("used_memory_scripts", 0)
+	cached, bytes := s.f.scripts.store.Cached()
+	libraries := s.f.scripts.store.Libraries()
+	functions := 0
+	for _, l := range libraries {
+		functions += len(l.Functions)
+	}
+	b.line("used_memory_scripts", bytes)
+	b.line("number_of_cached_scripts", cached)
+	b.line("number_of_functions", functions)
+	b.line("number_of_libraries", len(libraries))
 	b.line("maxmemory", 0)
 	b.line("maxmemory_human", "0B")
 	b.line("maxmemory_policy", "noeviction")

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			"-ERR Unknown Redis command called from script script: 5b5bbe5fb4b6ef3c3b3ae3ac24e3b4a43dbbd3a0, on @user_script:1.\r\n"},
 		{"MGET a b c", "*3\r\n$1\r\nx\r\n$1\r\ny\r\n$1\r\n3\r\n"}, // an error undoes nothing, as in Redis
 		{"EVAL \"local s = 0 for i = 1, 3000000 do s = s + 1 end redis.call('set',KEYS[1],s) return 1\" 1 long", ":1\r\n"},
+		{"EVAL \"local s = 0 for i = 1, 3000000 do s = s + 1 end return s\" 0", ":3000000\r\n"},
 		{"GET long", "$7\r\n3000000\r\n"},
 		{"EVAL_RO \"return redis.call('get','b')\" 0", "$1\r\ny\r\n"},
 		{"EVAL \"return redis.call('dbsize')\" 0", "-ERR 'dbsize' asks all partitions and is not allowed from script script: 9ac8d6c5b46a6f6d9cd0ffcd8a6a9ddb4f9bd6c5, on @user_script:1.\r\n"},

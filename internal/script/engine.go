@@ -61,7 +61,11 @@ type world struct {
 	s     *lua.State
 	libs  *libs.Libraries
 	redis *lua.Table // what the global is
-	load  *lua.Table // what it is while a library is loaded
+	// Of libraries: what redis is while one is loaded, the globals at that time, and
+	// the table that its functions have as globals. That is empty; its metatable's
+	// __index leads to the one or the other.
+	load, loading, inLibrary, libraryMeta *lua.Table
+
 	run   *Run
 	proto int // of replies to the script's commands
 	// registering is set while a library is loaded.

@@ -134,18 +134,16 @@ type loaded struct {
 func (w *world) loadLibrary(l *Library) (*registering, string) {
 	reg := &registering{functions: map[string]*registered{}}
 	w.registering = reg
-	w.s.Globals.SetString("redis", lua.FromTable(w.load))
-	w.s.Globals.SetString("server", lua.FromTable(w.load))
+	w.libraryMeta.SetString("__index", lua.FromTable(w.loading))
 	defer func() {
 		w.registering = nil
-		w.s.Globals.SetString("redis", lua.FromTable(w.redis))
-		w.s.Globals.SetString("server", lua.FromTable(w.redis))
+		w.libraryMeta.SetString("__index", lua.FromTable(w.s.Globals))
 		w.s.End()
 	}()
 	w.s.MemoryLimit = MaxMemory
 	w.s.Hook = func() (int, *lua.Error) { return 0, &lua.Error{Value: errorTable("FUNCTION LOAD timeout")} }
 	w.s.Begin(loadSteps)
-	_, err := w.s.Run(w.s.Load(l.proto))
+	_, err := w.s.Run(w.s.LoadIn(l.proto, w.inLibrary))
 	if err == nil {
 		return reg, ""
 	}
@@ -271,15 +269,18 @@ func (e *Engine) Call(l *Library, name string, r *Run) bool {
 	return w.execute(r, f.info.Name, f.fn, texts(r.Keys), texts(r.Args))
 }
 
+// roots is how many tables of a world are reachable beside globals, libraries apart.
+const roots = 4
+
 // keep makes what the loaded libraries hold count as reachable.
 func (e *Engine) keep() {
-	roots := lua.NewTable(0)
+	held := lua.NewTable(0)
 	for _, l := range e.loaded {
 		for _, f := range l.reg.functions {
-			roots.Append(f.fn)
+			held.Append(f.fn)
 		}
 	}
-	e.functions.s.Roots = append(e.functions.s.Roots[:2:2], roots)
+	e.functions.s.Roots = append(e.functions.s.Roots[:roots:roots], held)
 }
 
 // Forget drops the libraries that are not in the store any more.

@@ -27,7 +27,14 @@ func newWorld(functions bool) *world {
 		w.load.SetString("register_function", s.Function("register_function", w.registerFunction))
 		w.common(w.load)
 		w.load.SetMeta(w.undefined())
-		s.Roots = append(s.Roots, w.load)
+		w.loading = lua.NewTable(0)
+		w.loading.SetString("redis", lua.FromTable(w.load))
+		w.loading.SetString("server", lua.FromTable(w.load))
+		w.loading.SetMeta(w.undefined())
+		w.inLibrary, w.libraryMeta = lua.NewTable(0), lua.NewTable(0)
+		w.libraryMeta.SetString("__index", lua.FromTable(s.Globals))
+		w.inLibrary.SetMeta(w.libraryMeta)
+		s.Roots = append(s.Roots, w.load, w.loading, w.inLibrary)
 	} else {
 		w.redis.SetString("breakpoint", s.Function("breakpoint", func(c *lua.Call) { c.Push(lua.Bool(false)) }))
 		w.redis.SetString("debug", s.Function("debug", func(*lua.Call) {}))
@@ -52,7 +59,8 @@ func newWorld(functions bool) *world {
 	freeze(g, seen)
 	freeze(s.StringMeta(), seen)
 	if w.load != nil {
-		freeze(w.load, seen)
+		freeze(w.loading, seen)
+		freeze(w.inLibrary, seen)
 	}
 	return w
 }

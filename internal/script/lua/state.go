@@ -152,6 +152,11 @@ func (s *State) Register(t *Table, fns map[string]Function) {
 // Load makes a function of a compiled chunk.
 func (s *State) Load(p *Proto) Value { return Value{o: &closure{p: p, env: s.Globals}} }
 
+// LoadIn is Load with other globals.
+func (s *State) LoadIn(p *Proto, globals *Table) Value {
+	return Value{o: &closure{p: p, env: globals}}
+}
+
 // Begin prepares a run: it may take so many steps before the Hook is asked.
 func (s *State) Begin(steps int) {
 	s.steps = steps
