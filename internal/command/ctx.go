@@ -2,6 +2,8 @@ package command
 
 import (
 	"bytes"
+	"cmp"
+	"math"
 	"strconv"
 
 	"coterie/internal/command/number"
@@ -31,6 +33,33 @@ func (c *Ctx) Fail(text string) { c.Out.Error(text) }
 // ErrExpire is the error for a deadline that is not possible.
 func (c *Ctx) ErrExpire() string {
 	return "ERR invalid expire time in '" + c.Spec.Full + "' command"
+}
+
+// Touched says that a key was written which the command's row does not name:
+// one of another database.
+func (c *Ctx) Touched(db int, key []byte) {
+	if c.call.interested() {
+		c.call.touched(WatchedKey(uint8(db), key))
+	}
+}
+
+// DBIndex reads argument i as the number of a database; when it is none, it
+// replies with the error, and ok is false. text is that for what is no number;
+// "": the usual one.
+func (c *Ctx) DBIndex(i int, text string) (db int, ok bool) {
+	n, ok := number.ParseInt(c.Args[i])
+	switch {
+	case !ok:
+		c.Fail(cmp.Or(text, ErrNotInteger))
+		return 0, false
+	case n < math.MinInt32 || n > math.MaxInt32:
+		c.Fail(cmp.Or(text, "ERR value is out of range, value must between -2147483648 and 2147483647"))
+		return 0, false
+	case n < 0 || n >= keyspace.Namespaces:
+		c.Fail("ERR DB index is out of range")
+		return 0, false
+	}
+	return int(n), true
 }
 
 // Publish sends a message to a channel's subscribers, once what the command

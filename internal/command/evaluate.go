@@ -195,9 +195,6 @@ func (e *Evaluator) touch(call *Call, spec *Spec, kept int) {
 		}
 		call.touched(WatchedKey(call.DB, call.Args[i]))
 	}
-	if spec.Name == "copy" || spec.Name == "move" { // to another database, perhaps
-		call.touchedAll()
-	}
 }
 
 // Slots visits the slots of all keys that a call names. It is false when the

@@ -44,33 +44,35 @@ func Check(r kv.Reader, span base.Span) error {
 
 // slotCheck gathers what a slot's records ask for, and strikes out what it finds.
 type slotCheck struct {
-	slot     base.Slot
-	counters map[uint32]uint64            // what the counters say minus what was found
-	objects  map[uint64]Object            // what is still missing of them
-	sets     map[uint64]map[string]uint64 // of the objects that are sets: members whose position is not confirmed yet
-	exact    map[uint64]bool              // objects with trees whose elements are counted all the same
-	deadline map[string]bool              // expiry keys still missing
-	scratch  []byte
+	slot      base.Slot
+	counters  map[uint32]uint64            // what the counters say minus what was found
+	deadlines map[uint32]int64             // likewise, of records with a deadline
+	objects   map[uint64]Object            // what is still missing of them
+	sets      map[uint64]map[string]uint64 // of the objects that are sets: members whose position is not confirmed yet
+	exact     map[uint64]bool              // objects with trees whose elements are counted all the same
+	deadline  map[string]bool              // expiry keys still missing
+	scratch   []byte
 }
 
 func newSlotCheck(slot base.Slot) *slotCheck {
 	return &slotCheck{
-		slot:     slot,
-		counters: map[uint32]uint64{},
-		objects:  map[uint64]Object{},
-		sets:     map[uint64]map[string]uint64{},
-		exact:    map[uint64]bool{},
-		deadline: map[string]bool{},
+		slot:      slot,
+		counters:  map[uint32]uint64{},
+		deadlines: map[uint32]int64{},
+		objects:   map[uint64]Object{},
+		sets:      map[uint64]map[string]uint64{},
+		exact:     map[uint64]bool{},
+		deadline:  map[string]bool{},
 	}
 }
 
 func (c *slotCheck) add(key, value []byte) error {
 	if _, gen, ok := keys.ParseCounterKey(key); ok {
-		n, ok := counterValue(value)
-		if !ok || n == 0 {
+		n, ok := ParseCount(value)
+		if !ok || n.Keys == 0 {
 			return fmt.Errorf("counter of generation %d has value %x", gen, value)
 		}
-		c.counters[gen] = n
+		c.counters[gen], c.deadlines[gen] = n.Keys, int64(n.Expires)
 		return nil
 	}
 	if rec, ok := keys.ParseRecordKey(key); ok {
@@ -121,6 +123,7 @@ func (c *slotCheck) record(key []byte, rec keys.Record, value []byte) error {
 		return fmt.Errorf("generation %d has more records than its counter says", rec.Gen)
 	}
 	c.counters[rec.Gen]--
+	c.deadlines[rec.Gen] -= deadlines(r)
 	if obj, ok := r.Object(); ok {
 		if _, twice := c.objects[obj.ID]; twice {
 			return fmt.Errorf("object %d belongs to two records", obj.ID)
@@ -163,7 +166,7 @@ func (c *slotCheck) setEntry(object uint64, key, value []byte) error {
 	case !ok:
 		return fmt.Errorf("key %x is none of a set's", key)
 	case member != nil:
-		if position, ok = counterValue(value); !ok {
+		if position, ok = positionValue(value); !ok {
 			return fmt.Errorf("member %q of set %d has position %x", member, object, value)
 		}
 		members[string(member)] = position
@@ -188,6 +191,11 @@ func (c *slotCheck) finish() error {
 	for gen, n := range c.counters {
 		if n != 0 {
 			return fmt.Errorf("generation %d: the counter says %d records more than there are", gen, n)
+		}
+	}
+	for gen, n := range c.deadlines {
+		if n != 0 {
+			return fmt.Errorf("generation %d: the counter is wrong by %d records with a deadline", gen, n)
 		}
 	}
 	for id, obj := range c.objects {

@@ -112,6 +112,12 @@ func (s *Space) FlushAll(wish uint32) (ok bool) {
 	return true
 }
 
+// Swap exchanges what two namespaces hold in this partition, in constant time.
+func (s *Space) Swap(a, b int) {
+	s.gens[a], s.gens[b] = s.gens[b], s.gens[a]
+	s.setGenerations()
+}
+
 func (s *Space) setGenerations() {
 	s.gens.store(s.Txn, s.Partition)
 	s.located, s.flushed = false, true

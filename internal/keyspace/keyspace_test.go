@@ -86,7 +86,7 @@ func TestStoredKeys(t *testing.T) {
 	hash := fmt.Sprintf("%012x", keys.Hash48([]byte("foo")))
 	deadline := fmt.Sprintf("%016x", s.Now()+1)
 	want := []string{
-		"2f960000000002=0000000000000001",
+		"2f960000000002=010101",
 		"2f960100000002" + hash + "666f6f=81" + deadline + "76",
 		"2f9603" + deadline + "00000002" + hash + "666f6f=",
 	}
@@ -348,8 +348,10 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	slot := base.KeySlot([]byte("k"))
 	for name, damage := range map[string]func(*keyspacetest.Txn){
 		"counter too high": func(txn *keyspacetest.Txn) {
-			txn.Set(keys.CounterKey(nil, slot, 0), []byte{0, 0, 0, 0, 0, 0, 0, 2})
+			txn.Set(keys.CounterKey(nil, slot, 0), []byte{1, 2, 1})
 		},
+		"deadline not counted": func(txn *keyspacetest.Txn) { txn.Set(keys.CounterKey(nil, slot, 0), []byte{1, 1, 0}) },
+		"counter malformed":    func(txn *keyspacetest.Txn) { txn.Set(keys.CounterKey(nil, slot, 0), []byte{1, 1, 2}) },
 		"counter gone":         func(txn *keyspacetest.Txn) { txn.Delete(keys.CounterKey(nil, slot, 0)) },
 		"counter of nothing":   func(txn *keyspacetest.Txn) { txn.Set(keys.CounterKey(nil, slot, 5), []byte{0, 0, 0, 0, 0, 0, 0, 1}) },
 		"record gone":          func(txn *keyspacetest.Txn) { txn.Delete(keys.RecordKey(nil, slot, 0, []byte("k"))) },

@@ -2,7 +2,6 @@ package keyspace
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"coterie/internal/base"
 	"coterie/internal/keys"
@@ -164,8 +163,12 @@ func (s *Space) Put(key []byte, old, r Record) {
 	s.locate(key)
 	s.enc = AppendRecord(s.enc[:0], r)
 	s.Txn.Set(s.rkey, s.enc)
+	d := delta{expires: deadlines(r) - deadlines(old)}
 	if !old.Exists() {
-		s.addCount(s.slot, s.gen(), 1)
+		d.keys = 1
+	}
+	s.addCount(s.slot, s.gen(), d)
+	if !old.Exists() {
 		s.Notify(NewEvent, "new", key)
 	} else if obj, ok := old.Object(); ok && !names(r, obj) {
 		s.dropElements(s.slot, obj)
@@ -218,7 +221,7 @@ func (s *Space) Remove(key []byte, old Record) {
 func (s *Space) Detach(key []byte, old Record) {
 	s.locate(key)
 	s.Txn.Delete(s.rkey)
-	s.addCount(s.slot, s.gen(), -1)
+	s.addCount(s.slot, s.gen(), delta{keys: -1, expires: -deadlines(old)})
 	for _, at := range old.moments() {
 		if at != 0 {
 			s.unindex(s.slot, s.gen(), at, key)
@@ -238,6 +241,16 @@ func (s *Space) Move(src []byte, r Record, dst []byte, old Record) {
 	}
 	s.Detach(src, r)
 	s.Put(dst, old, r)
+}
+
+// MoveTo takes key, whose record is r, to another namespace, where there must
+// be none. That costs the same whatever the record's size.
+func (s *Space) MoveTo(db int, key []byte, r Record) {
+	from := s.DB
+	s.Detach(key, r)
+	s.Select(db)
+	s.Put(key, Record{}, r)
+	s.Select(from)
 }
 
 // Copy stores a copy of r, the record of a key in slot from, under dst of
@@ -283,27 +296,10 @@ func (s *Space) unindex(slot base.Slot, gen uint32, at int64, key []byte) {
 	s.Txn.Delete(s.xkey)
 }
 
-func (s *Space) addCount(slot base.Slot, gen uint32, delta int64) {
-	s.xkey = keys.CounterKey(s.xkey[:0], slot, gen)
-	addCounter(s.Txn, s.xkey, delta)
-}
-
-// addCounter changes a slot's counter. Zero is not stored, so an empty slot
-// holds nothing.
-func addCounter(txn kv.Txn, key []byte, delta int64) {
-	var n int64
-	if v, ok := txn.Get(key); ok && len(v) == 8 {
-		n = int64(binary.BigEndian.Uint64(v))
-	}
-	n += delta
-	if n < 0 && txn.Err() == nil {
-		panic("keyspace: a slot's counter would fall below zero")
-	}
-	if n <= 0 {
-		txn.Delete(key)
+func (s *Space) addCount(slot base.Slot, gen uint32, d delta) {
+	if d == (delta{}) {
 		return
 	}
-	var v [8]byte
-	binary.BigEndian.PutUint64(v[:], uint64(n))
-	txn.Set(key, v[:])
+	s.xkey = keys.CounterKey(s.xkey[:0], slot, gen)
+	addCount(s.Txn, s.xkey, d)
 }

@@ -87,6 +87,7 @@ func afterGeneration(dst []byte, slot base.Slot, gen uint32) []byte {
 func removeDead(txn kv.Txn, it kv.Iterator, slot base.Slot, gen uint32, n int) (removed int, more bool) {
 	first := append([]byte(nil), it.Key()...)
 	var last, scratch []byte
+	expires := int64(0)
 	for more = true; more && removed < n; more = it.Next() {
 		rec, ok := keys.ParseRecordKey(it.Key())
 		if !ok || rec.Slot != slot || rec.Gen != gen {
@@ -103,6 +104,7 @@ func removeDead(txn kv.Txn, it kv.Iterator, slot base.Slot, gen uint32, n int) (
 			dropElements(txn, slot, obj)
 		}
 		last = append(last[:0], it.Key()...)
+		expires += deadlines(r)
 		removed++
 	}
 	if removed == 1 {
@@ -110,7 +112,7 @@ func removeDead(txn kv.Txn, it kv.Iterator, slot base.Slot, gen uint32, n int) (
 	} else {
 		txn.DeleteRange(first, append(last, 0))
 	}
-	addCounter(txn, keys.CounterKey(scratch[:0], slot, gen), -int64(removed))
+	addCount(txn, keys.CounterKey(scratch[:0], slot, gen), delta{keys: -int64(removed), expires: -expires})
 	return removed, more
 }
 
@@ -229,7 +231,7 @@ func (x *expirer) remove(e keys.Expiry, r Record) {
 		dropElements(x.txn, e.Slot, obj)
 	}
 	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
-	addCounter(x.txn, x.scratch, -1)
+	addCount(x.txn, x.scratch, delta{keys: -1, expires: -deadlines(r)})
 	if x.space.Events&ExpiredEvent == 0 {
 		return
 	}
@@ -251,8 +253,8 @@ func NextDeadline(r kv.Reader, slot base.Slot) (ms int64, ok bool) {
 	return e.DeadlineMs, ok
 }
 
-// counterValue reads a stored counter.
-func counterValue(v []byte) (n uint64, ok bool) {
+// positionValue reads a set member's position.
+func positionValue(v []byte) (n uint64, ok bool) {
 	if len(v) != 8 {
 		return 0, false
 	}

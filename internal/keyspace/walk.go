@@ -1,7 +1,6 @@
 package keyspace
 
 import (
-	"encoding/binary"
 	"math"
 
 	"coterie/internal/base"
@@ -108,31 +107,6 @@ func (w *walk) look(rec keys.Record, value []byte) {
 	if !w.visit(rec.Key, r) {
 		w.enough = true
 	}
-}
-
-// Size is the number of keys in the namespace, expired ones that nobody has
-// met yet included.
-func (s *Space) Size() (n int64) {
-	if s.Span.Empty() {
-		return 0
-	}
-	_, upper := keys.SpanBounds(s.Span)
-	s.xkey = keys.CounterKey(s.xkey[:0], base.Slot(s.Span.Lo), s.gen())
-	it := s.Txn.Iter(s.xkey, upper)
-	defer it.Close()
-	for ok := it.Next(); ok; {
-		slot, _ := keys.SlotOf(it.Key())
-		_, gen, isCounter := keys.ParseCounterKey(it.Key())
-		if isCounter && gen == s.gen() {
-			n += int64(binary.BigEndian.Uint64(it.Value()))
-		}
-		if !isCounter || gen >= s.gen() {
-			slot++
-		}
-		s.xkey = keys.CounterKey(s.xkey[:0], slot, s.gen())
-		ok = it.SeekGE(s.xkey)
-	}
-	return n
 }
 
 // RandomKey returns some key of the namespace, or nil when it has none in

@@ -83,12 +83,17 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	}
 	reply, flushed := e.eval.Evaluate(call, reply)
 	if flushed {
-		h := e.part(txn)
-		h.sweeping, h.sweepAt = true, txn.Span().Lo
-		h.watches.TouchAll()
-		txn.Waiters().TouchAll()
+		e.flushed(txn)
 	}
 	return reply
+}
+
+// flushed follows a change of the map of generations.
+func (e *evaluator) flushed(txn *partition.Txn) {
+	h := e.part(txn)
+	h.sweeping, h.sweepAt = true, txn.Span().Lo
+	h.watches.TouchAll()
+	txn.Waiters().TouchAll()
 }
 
 func (e *evaluator) part(txn *partition.Txn) *housekeeping {
@@ -105,6 +110,10 @@ func (e *evaluator) part(txn *partition.Txn) *housekeeping {
 
 // Wrote implements partition.Evaluator.
 func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
+	if slots == nil {
+		e.flushed(txn)
+		return
+	}
 	if e.watching {
 		e.part(txn).watches.TouchSlots(slots)
 	}

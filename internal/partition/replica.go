@@ -49,7 +49,8 @@ type Evaluator interface {
 	// the whole partition.
 	Slots(req *Request, visit func(base.Slot)) bool
 	// Wrote says that a transaction over partitions has written keys of these
-	// slots, evaluated now or before.
+	// slots, evaluated now or before; nil: something of the whole partition, such
+	// as its map of generations.
 	Wrote(txn *Txn, slots map[base.Slot]bool)
 	// Background does a bounded piece of housekeeping (expiry, sweeping) on a
 	// leader, and says whether there is more to do soon.

@@ -348,7 +348,7 @@ func (r *Replica) recover(id TxnID) byte {
 func (r *Replica) carryOut(i *intent) {
 	r.mail = append(r.mail, i.mail...)
 	d := effects.Body(i.body)
-	written := map[base.Slot]bool{}
+	written, whole := map[base.Slot]bool{}, false
 	for {
 		op, ok := d.Next()
 		if !ok {
@@ -356,6 +356,8 @@ func (r *Replica) carryOut(i *intent) {
 		}
 		if slot, ofSlot := keys.SlotOf(op.Key); ofSlot {
 			written[slot] = true
+		} else {
+			whole = true
 		}
 		overlay.Write(&r.txn, op)
 		r.waiters.touchWritten(op)
@@ -363,7 +365,10 @@ func (r *Replica) carryOut(i *intent) {
 	if d.Err() != nil {
 		panic(fmt.Sprintf("partition %d: intent: %v", r.cfg.Partition, d.Err()))
 	}
-	if len(written) > 0 {
+	switch {
+	case whole:
+		r.cfg.Evaluator.Wrote(&r.txn, nil)
+	case len(written) > 0:
 		r.cfg.Evaluator.Wrote(&r.txn, written)
 	}
 }

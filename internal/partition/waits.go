@@ -136,7 +136,7 @@ func (w *Waiters) touchWritten(op effects.Op) {
 	if !w.Any() {
 		return
 	}
-	if op.Kind == effects.DeleteRange {
+	if op.Kind == effects.DeleteRange || op.Key[0] == keys.MetaPrefix {
 		w.TouchAll()
 		return
 	}

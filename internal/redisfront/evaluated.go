@@ -11,13 +11,21 @@ import (
 
 // This file holds what partitions evaluate for the front's own commands.
 
-// runInfo answers the number of keys of each database in this partition.
+// runInfo answers the numbers of keys of each database in this partition, of
+// those with a deadline, and how many milliseconds these have on average.
 func runInfo(c *command.Ctx) {
 	db := c.DB
-	c.Out.Array(Databases)
+	c.Out.Array(3 * Databases)
 	for i := range Databases {
 		c.Select(i)
-		c.Out.Int(c.Size())
+		n := c.Count()
+		ttl := int64(0)
+		if n.Expires > 0 {
+			ttl = c.AverageTTL()
+		}
+		c.Out.Int(int64(n.Keys))
+		c.Out.Int(int64(n.Expires))
+		c.Out.Int(ttl)
 	}
 	c.Select(db)
 }

@@ -199,6 +199,11 @@ SORT {l}nosuch STORE {l}s
 SET e 1 PX 1
 GET e
 HSET h a 1
+SET m 1
+MOVE m 4
+MOVE m 4
+COPY h h DB 5
+SWAPDB 4 5
 HPEXPIRE h 100000 FIELDS 1 a
 `), "\n")
 

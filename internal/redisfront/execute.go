@@ -49,6 +49,11 @@ func (s *session) execute(o *op) {
 				s.multi.failed = true
 			}
 			s.refuse(e, s.restriction(e))
+		case s.cluster && e.namespaced && otherDatabase(e, args) != "":
+			if s.multi != nil {
+				s.multi.failed = true
+			}
+			s.refuse(e, otherDatabase(e, args))
 		case s.multi != nil && s.queue(o, e):
 		case e.local != nil:
 			if e.publishes() {

@@ -67,7 +67,8 @@ func TestLikeRedis(t *testing.T) {
 		"FOO", "FOO bar", "FOO bar 'a b' \"c\\r\\nd\"", "get", "GET a b", "SET a", "MSET a", "MSET a 1 b", "DEL", "EXISTS",
 		"FLUSHALL FOO", "FLUSHDB SYNC", "FLUSHALL ASYNC", "FLUSHALL SYNC ASYNC", "SCAN x", "SCAN", "DBSIZE", "DBSIZE a", "RANDOMKEY", "KEYS *",
 		"MSET a 1 b 2", "MGET a b c", "DEL a b c", "UNLINK a", "TOUCH a b", "MEMORY USAGE nokey", "MEMORY USAGE", "MEMORY FOO",
-		"LASTSAVE x", "TIME x", "ROLE x", "MONITOR x", "RESET x", "RESET",
+		"MOVE a", "MOVE a x", "MOVE a 99999999999", "MOVE a 16", "MOVE a -1", "MOVE a 0", "SWAPDB 0", "SWAPDB x 0", "SWAPDB 0 x", "SWAPDB 16 0", "SWAPDB 0 -1", "SWAPDB 1 1",
+		"COPY a b DB x", "COPY a b DB 16", "LASTSAVE x", "TIME x", "ROLE x", "MONITOR x", "RESET x", "RESET",
 	}
 	for _, proto := range []int{2, 3} {
 		a, b := dial(t, ours), dial(t, theirs)

@@ -26,6 +26,8 @@ type entry struct {
 	whileSubscribed, pushes bool
 	// scripted commands may publish to their own connection: the reply is first.
 	scripted bool
+	// namespaced commands may name another database.
+	namespaced bool
 }
 
 // localFunc answers a command on the session's own goroutine: it appends
@@ -102,7 +104,10 @@ func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {
 		e.whileSubscribed = true
 	case "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro":
 		e.scripted = true
+	case "swapdb":
+		e.route = routeSwap
 	}
+	e.namespaced = e.full == "swapdb" || e.full == "move" || e.full == "copy"
 	return e
 }
 

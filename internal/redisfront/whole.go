@@ -44,6 +44,43 @@ func flushSyntax(e *entry, args [][]byte) string {
 	return ""
 }
 
+// routeSwap brings SWAPDB to its partitions, as one transaction: all of them
+// exchange the databases at one instant.
+func routeSwap(s *session, o *op) {
+	if s.blind(o) {
+		return
+	}
+	shares, why := s.wholeShares(o.cmd, o.args)
+	if why != "" {
+		s.refuse(o.cmd, why)
+		return
+	}
+	if len(shares) == 1 {
+		s.routeWhole(o)
+		return
+	}
+	x := &spread{}
+	x.add(o.cmd, shares, uint8(s.db.Load()))
+	s.joinUp(o, x, nil, func(w *resp.Writer) { x.writeOne(w) })
+}
+
+// otherDatabase says why a command cannot be run on the cluster listener, which
+// has database 0 alone, or "".
+func otherDatabase(e *entry, args [][]byte) string {
+	switch e.full {
+	case "swapdb":
+		return "ERR SWAPDB is not allowed in cluster mode"
+	case "move":
+		return "ERR MOVE is not allowed in cluster mode"
+	}
+	for i := 3; i+1 < len(args); i++ {
+		if is(args[i], "db") && string(args[i+1]) != "0" {
+			return "ERR Copying to another database is not allowed in cluster mode"
+		}
+	}
+	return ""
+}
+
 // routeInfo answers INFO; the number of keys is the partitions' to tell.
 func routeInfo(s *session, o *op) {
 	var b infoText
@@ -67,11 +104,14 @@ func routeInfo(s *session, o *op) {
 	}
 	cluster := s.cluster
 	f.merge = func(w *resp.Writer, f *fan) {
-		var keys [Databases]int64
+		var keys, expires [Databases]int64
+		var ttls [Databases]float64 // of all, added up
 		for i := range f.parts {
-			sizes, _ := intsReply(f.parts[i].reply, Databases)
-			for db, n := range sizes {
-				keys[db] += n
+			n, _ := intsReply(f.parts[i].reply, 3*Databases)
+			for db := range len(n) / 3 {
+				keys[db] += n[3*db]
+				expires[db] += n[3*db+1]
+				ttls[db] += float64(n[3*db+1]) * float64(n[3*db+2])
 			}
 		}
 		if b.Len() > 0 {
@@ -80,7 +120,7 @@ func routeInfo(s *session, o *op) {
 		b.WriteString("# Keyspace\r\n")
 		for db, n := range keys {
 			if n > 0 && (db == 0 || !cluster) {
-				b.line("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=0,avg_ttl=0", n))
+				b.line("db"+strconv.Itoa(db), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%.0f", n, expires[db], ttls[db]/float64(max(expires[db], 1))))
 			}
 		}
 		w.Verbatim("txt", b.String())

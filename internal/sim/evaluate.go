@@ -87,6 +87,10 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 
 // Wrote implements partition.Evaluator.
 func (e evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
+	if slots == nil {
+		e.watches(txn).TouchAll()
+		return
+	}
 	e.watches(txn).TouchSlots(slots)
 }
 

@@ -75,6 +75,39 @@ func renamed(c *command.Ctx) {
 	c.Notify(keyspace.GenericEvent, "rename_to", c.Args[2])
 }
 
+const errSame = "ERR source and destination objects are the same"
+
+func move(c *command.Ctx) {
+	key, from := c.Args[1], c.DB
+	db, ok := c.DBIndex(2, "")
+	if !ok {
+		return
+	}
+	if db == from {
+		c.Fail(errSame)
+		return
+	}
+	r := c.Lookup(key)
+	if !r.Exists() {
+		c.Out.Int(0)
+		return
+	}
+	c.Select(db)
+	taken := c.Lookup(key).Exists()
+	c.Select(from)
+	if taken {
+		c.Out.Int(0)
+		return
+	}
+	c.MoveTo(db, key, r)
+	c.Touched(db, key)
+	c.Notify(keyspace.GenericEvent, "move_from", key)
+	c.Select(db)
+	c.Notify(keyspace.GenericEvent, "move_to", key)
+	c.Select(from)
+	c.Out.Int(1)
+}
+
 func copyKey(c *command.Ctx) {
 	db, from, replace := c.DB, c.DB, false
 	for i := 3; i < len(c.Args); i++ {
@@ -82,15 +115,11 @@ func copyKey(c *command.Ctx) {
 		case command.Is(c.Args[i], "REPLACE"):
 			replace = true
 		case command.Is(c.Args[i], "DB") && i+1 < len(c.Args):
-			n, ok := c.Int(i + 1)
+			to, ok := c.DBIndex(i+1, "")
 			if !ok {
 				return
 			}
-			if n < 0 || n >= keyspace.Namespaces {
-				c.Fail("ERR DB index is out of range")
-				return
-			}
-			db = int(n)
+			db = to
 			i++
 		default:
 			c.Fail(command.ErrSyntax)
@@ -98,7 +127,7 @@ func copyKey(c *command.Ctx) {
 		}
 	}
 	if db == from && string(c.Args[1]) == string(c.Args[2]) {
-		c.Fail("ERR source and destination objects are the same")
+		c.Fail(errSame)
 		return
 	}
 	r, slot := c.Lookup(c.Args[1]), c.Slot(c.Args[1])
@@ -114,6 +143,7 @@ func copyKey(c *command.Ctx) {
 		return
 	}
 	c.Copy(slot, r, c.Args[2], old)
+	c.Touched(db, c.Args[2])
 	replaced(c, old)
 	c.Notify(keyspace.GenericEvent, "copy_to", c.Args[2])
 	c.Out.Int(1)

@@ -60,6 +60,7 @@ func keyRows() []cmd.Spec {
 		pair(row("copy", -3, cmd.Write|cmd.DenyOOM, "6.2.0", copyKey, "Copies the value under a key to another.", "O(N) with the size of the value", from, to,
 			cmd.Integer("destination-db").After("DB").Opt(), cmd.Token("replace", "REPLACE").Opt()),
 			[]string{"RO", "access"}, []string{"OW", "update"}),
+		using(row("move", 3, writeFast, "1.0.0", move, "Takes a key to another namespace.", "O(1)", key, cmd.Integer("db")), cmd.One, "RW", "access", "update"),
 		objectRow(),
 	}
 }
@@ -136,5 +137,7 @@ func wholeRows() []cmd.Spec {
 			"server", cmd.FanAllOK, dangerous, "request_policy:all_shards", "response_policy:all_succeeded"),
 		whole(row("flushall", -1, cmd.Write, "1.0.0", flushAll, "Deletes all keys of all namespaces.", "O(1) for each partition; memory is freed later", mode),
 			"server", cmd.FanAllOK, dangerous, "request_policy:all_shards", "response_policy:all_succeeded"),
+		whole(row("swapdb", 3, writeFast, "4.0.0", swapDB, "Exchanges what two namespaces hold.", "O(1) for each partition", cmd.Integer("index1"), cmd.Integer("index2")),
+			"server", cmd.FanAllOK, dangerous),
 	}
 }

@@ -112,3 +112,18 @@ func flushed(c *command.Ctx, ok bool) {
 	}
 	c.Out.Simple("OK")
 }
+
+func swapDB(c *command.Ctx) {
+	a, ok := c.DBIndex(1, "ERR invalid first DB index")
+	if !ok {
+		return
+	}
+	b, ok := c.DBIndex(2, "ERR invalid second DB index")
+	if !ok {
+		return
+	}
+	if a != b {
+		c.Swap(a, b)
+	}
+	c.Out.Simple("OK")
+}
