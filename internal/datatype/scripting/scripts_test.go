@@ -16,6 +16,7 @@ import (
 	"coterie/internal/datatype"
 	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/keyspacetest"
+	"coterie/internal/kv"
 	"coterie/internal/redisfront"
 	"coterie/internal/resp"
 )
@@ -150,3 +151,66 @@ func record(t *testing.T, list [][]string, proto uint8, file string) {
 		t.Fatal(err)
 	}
 }
+
+// TestDivert: a script that needs what is not here, or more than a leader gives, has
+// done nothing.
+func TestDivert(t *testing.T) {
+	s := newServer(t)
+	s.span.Hi = base.NumSlots / 2
+	here, elsewhere := "", ""
+	for i := 0; here == "" || elsewhere == ""; i++ {
+		if key := fmt.Sprint("k", i); s.span.Contains(base.KeySlot([]byte(key))) {
+			here = key
+		} else {
+			elsewhere = key
+		}
+	}
+	s.run("set", here, "before")
+	for _, src := range []string{
+		"redis.call('set',KEYS[1],'x') redis.call('publish','c','m') return redis.call('get',ARGV[1])",
+		"redis.call('set',KEYS[1],'x') pcall(redis.call,'get',ARGV[1]) return 1",
+		"redis.call('set',KEYS[1],'x') while true do end",
+		"redis.call('set',KEYS[1],'x') pcall(function() while true do end end)",
+		"redis.call('set',KEYS[1],'x') local s = string.rep('x', 1e6) for i = 1, 20 do redis.call('set',KEYS[1],s) end",
+		"redis.call('set',KEYS[1],'x') return redis.call('dbsize')",
+	} {
+		if got := s.run("eval", src, "1", here, elsewhere); got != command.DivertReply {
+			t.Errorf("%s: %q", src, got)
+		}
+		if got := s.run("get", here); got != "$6\r\nbefore\r\n" {
+			t.Errorf("%s: has left %q", src, got)
+		}
+	}
+	if got := s.run("fcall", "nosuch", "0"); got != command.DivertReply {
+		t.Errorf("a function that this node does not know yet: %q", got)
+	}
+	if err := keyspace.Check(s.txn, s.span); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkEval is what a small script costs a leader; BenchmarkIncr is its command
+// alone.
+func BenchmarkEval(b *testing.B) {
+	bench(b, "eval", "return redis.call('incr', KEYS[1])", "1", "counter")
+}
+
+func BenchmarkIncr(b *testing.B) { bench(b, "incr", "counter") }
+
+func bench(b *testing.B, args ...string) {
+	s := newServer(b)
+	var list [][]byte
+	for _, a := range args {
+		list = append(list, []byte(a))
+	}
+	call := command.Call{Txn: noSavepoint{s.txn}, Partition: 1, Span: s.span, Proto: 2, Args: list}
+	var reply []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		reply, _ = s.eval.Evaluate(call, reply[:0])
+	}
+}
+
+// noSavepoint keeps a benchmark from measuring the test's own savepoints, which copy
+// everything.
+type noSavepoint struct{ kv.Txn }
