@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
-	{"txn"},
+	{"txn", "cut"},
 	{"spanning"},
 	{"datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "datatype/scripting", "redisfront"},
 	{"node", "sim"},
@@ -50,7 +50,7 @@ var beside = map[string][]string{
 // pure packages do no I/O, read no clock and start no goroutine.
 var pure = []string{
 	"script/lua", "script/libs", "datatype/scripting",
-	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "spanning", "placement", "catalog", "pubsub",
+	"base", "kv", "effects", "keys", "overlay", "partition", "shard", "routing", "txn", "cut", "spanning", "placement", "catalog", "pubsub",
 	"keyspace", "keyspace/tree", "command", "datatype", "datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "resp", "rdb", "wire", "workload",
 }
 

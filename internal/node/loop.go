@@ -152,7 +152,10 @@ func (n *Node) carryOut(out *partition.Output) {
 			n.sendRaft(m)
 		}
 	}
-	for i := range out.Snapshots { // pins the store: before anything else goes down
+	for i := range out.Pins { // before anything else goes down, as for snapshots
+		n.pin(&out.Pins[i])
+	}
+	for i := range out.Snapshots {
 		n.sendSnapshot(&out.Snapshots[i])
 	}
 	for i := range out.MoveDowns {
@@ -204,11 +207,15 @@ func (n *Node) begin(t *txn.Transaction) {
 	n.coordinator.Begin(t)
 }
 
-// coordinate lets transactions over partitions go on.
+// coordinate lets transactions over partitions, and cuts, go on.
 func (n *Node) coordinate() {
 	for _, t := range n.coordinator.Turn() {
 		n.completed = true
 		t.Sink.CompleteTxn(t)
+	}
+	for _, c := range n.cuts.Turn() {
+		n.completed = true
+		c.Sink.CompleteCut(c)
 	}
 }
 
@@ -503,11 +510,13 @@ func (n *Node) tick() {
 			n.shard.GiveUp()
 		}
 		n.router.Tick()
+		n.cuts.Tick()
 		return
 	}
 	n.shard.Tick()
 	n.router.Tick()
 	n.coordinator.Tick()
+	n.cuts.Tick()
 	n.reconcile()
 	if n.ticks%reportTicks == 0 {
 		n.report()

@@ -32,6 +32,7 @@ import (
 	"coterie/internal/broker"
 	"coterie/internal/catalog"
 	"coterie/internal/config"
+	"coterie/internal/cut"
 	"coterie/internal/httpfront"
 	"coterie/internal/partition"
 	"coterie/internal/redisfront"
@@ -94,6 +95,7 @@ type Node struct {
 	router           *routing.Router
 	routed           routing.Output
 	coordinator      *txn.Coordinator
+	cuts             *cut.Coordinator
 	localBuf         []*partition.Request
 	spare            []*partition.Request
 	crowded          bool // some peer's replies may be more than its queue should hold
@@ -284,6 +286,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.router = routing.New(n.id.Node, n.id.Incarnation, uint64(n.cfg.RequestTimeout/n.tickEvery()), &n.routed)
 	n.coordinator = txn.New(n.router)
 	n.coordinator.MaxParts = n.cfg.MaxTransactionPartitions
+	n.cuts = cut.New(n.router)
 	for _, ls := range n.logs.Replicas() {
 		if isTombstone(&ls) {
 			continue
@@ -498,6 +501,7 @@ func (n *Node) shutdown() {
 		close(n.moves)
 		<-n.logDone
 		<-n.moverDone
+		n.shard.CloseViews()
 		if n.http != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()

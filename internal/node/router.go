@@ -10,6 +10,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/cut"
 	"coterie/internal/partition"
 	"coterie/internal/redisfront"
 	"coterie/internal/transport"
@@ -24,6 +25,21 @@ func (n *Node) Transact(t *txn.Transaction) { n.inbox.putTransaction(t) }
 
 // Release implements redisfront.Router.
 func (n *Node) Release(t *txn.Transaction) { n.inbox.putEvent(func() { n.coordinator.Release(t) }) }
+
+// Cut implements redisfront.Router.
+func (n *Node) Cut(c *cut.Cut) {
+	n.inbox.putEvent(func() {
+		if n.failed != nil {
+			c.Reply, n.completed = n.failedReply, true
+			c.Sink.CompleteCut(c)
+			return
+		}
+		n.cuts.Begin(c)
+	})
+}
+
+// EndCut implements redisfront.Router.
+func (n *Node) EndCut(c *cut.Cut) { n.inbox.putEvent(func() { n.cuts.End(c) }) }
 
 // Directory implements redisfront.Router.
 func (n *Node) Directory() *redisfront.Directory { return n.directory.Load() }

@@ -102,6 +102,16 @@ func (n *Node) moveDown(m *partition.MoveDown) {
 	n.moves <- moveJob{move: &c}
 }
 
+// pin pins the state store as it is now, for a view of a cut.
+func (n *Node) pin(p *partition.Pin) {
+	view, err := n.states.Pin()
+	if err != nil {
+		n.log.Warn("no view of the state store for a cut", "partition", p.Replica.Partition(), "err", err)
+	}
+	n.shard.Pinned(p, view)
+	n.inbox.putEvent(func() {}) // somebody may wait for it: another turn
+}
+
 // mover writes frozen state into the state store, one batch per partition
 // with the state record in it.
 func (n *Node) mover() {

@@ -56,13 +56,14 @@ type SendSnapshot struct {
 
 // Output is what a turn wants done. The driver carries it out in this order:
 // Appends are handed to the log writer; Messages are sent (those that must
-// wait for an append are among its Responses); MoveDowns and Snapshots are
-// started; Finished requests are answered.
+// wait for an append are among its Responses); Pins are made; Snapshots and
+// MoveDowns are started; Finished requests are answered.
 type Output struct {
 	Messages  []Message
 	Appends   []Append
 	MoveDowns []MoveDown
 	Snapshots []SendSnapshot
+	Pins      []Pin
 	// Waiting are requests that begin to wait. They are told of before Finished
 	// ones are answered, and still belong to their replica.
 	Waiting  []Notice
@@ -86,6 +87,7 @@ func (o *Output) Reset() {
 	clear(o.Appends)
 	clear(o.MoveDowns)
 	clear(o.Snapshots)
+	clear(o.Pins)
 	clear(o.Finished)
 	clear(o.Changed)
 	clear(o.Waiting)
@@ -94,7 +96,7 @@ func (o *Output) Reset() {
 		Messages: o.Messages[:0], Appends: o.Appends[:0], MoveDowns: o.MoveDowns[:0],
 		Snapshots: o.Snapshots[:0], Finished: o.Finished[:0], Changed: o.Changed[:0],
 		Discarded: o.Discarded[:0], Waiting: o.Waiting[:0], Recovers: o.Recovers[:0], Settles: o.Settles[:0],
-		Mail: o.Mail[:0],
+		Mail: o.Mail[:0], Pins: o.Pins[:0],
 	}
 }
 

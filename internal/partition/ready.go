@@ -313,7 +313,7 @@ func (r *Replica) Dirty() bool { return r.state.Index > r.moved.Index }
 // WantsMove says whether applied state should be moved down: because there
 // is much of it, or a snapshot waits for it.
 func (r *Replica) WantsMove(bytes int) bool {
-	if r.moving != nil || r.installing || !r.Initialized() {
+	if _, armed := r.armedFor(); armed || r.moving != nil || r.installing || !r.Initialized() {
 		return false
 	}
 	return r.ov.Bytes() > bytes || r.ov.NeedsFreeze() || len(r.snapshots) > 0
@@ -321,7 +321,7 @@ func (r *Replica) WantsMove(bytes int) bool {
 
 // Move freezes the applied state and asks for it to be moved down.
 func (r *Replica) Move(out *Output) {
-	if r.moving != nil || r.installing || !r.Initialized() {
+	if _, armed := r.armedFor(); armed || r.moving != nil || r.installing || !r.Initialized() {
 		return
 	}
 	s := r.state.clone()
@@ -332,14 +332,15 @@ func (r *Replica) Move(out *Output) {
 }
 
 // Moved says that the frozen state and its record are in the state store.
-// Snapshots that waited for it are due: the driver pins the store before it
-// writes anything else of this partition there.
+// Views and snapshots that waited for it are due: the driver pins the store
+// before it writes anything else of this partition there.
 func (r *Replica) Moved(s *State, out *Output) {
 	if r.moving == nil || r.moving.Index != s.Index {
 		return // a snapshot was installed meanwhile
 	}
 	r.ov.Moved()
 	r.moved, r.moving = *s, nil
+	r.askPins(out)
 	for _, m := range r.snapshots {
 		to := base.ReplicaID(m.GetTo())
 		node, ok := r.state.Members[to]

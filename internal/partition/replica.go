@@ -103,6 +103,7 @@ type Replica struct {
 	txns     transactions
 	versions versions
 	waiters  Waiters
+	cuts     cuts
 	rounds   uint64 // evaluated
 	ready    bool   // leads, and the empty entry of its term is applied
 	handover int    // ticks left of a handover of leadership
@@ -154,7 +155,7 @@ func New(cfg Config, rec Recovered) (*Replica, error) {
 	if r.state.Answers == nil {
 		r.state.Answers = Answers{}
 	}
-	r.txn.r = r
+	r.txn.r, r.txn.ov = r, r.ov
 	if r.waiters.limit = cfg.WaitLimit; r.waiters.limit == nil {
 		r.waiters.limit = NewWaitLimit()
 	}
@@ -293,6 +294,7 @@ func (r *Replica) Tick() {
 		return
 	}
 	r.noteActive()
+	r.tickCuts()
 	r.rn.Tick()
 	if r.handover > 0 {
 		r.handover--
@@ -451,6 +453,10 @@ func (r *Replica) Submit(req *Request, out *Output) {
 	}
 	req.Route.Queued = r.ticks
 	req.wait, req.arrived, req.changed, req.round = nil, 0, false, 0 // of another leadership
+	if isCut(req) {
+		r.submitCut(req)
+		return
+	}
 	r.queue = append(r.queue, req)
 }
 
@@ -463,6 +469,9 @@ func (r *Replica) refuse(req *Request, out *Output) {
 
 // WantsRound says whether Evaluate would have something to do.
 func (r *Replica) WantsRound() bool {
+	if r.cuts.barrier != nil {
+		return r.ready && !r.stands(0)
+	}
 	return r.ready && (len(r.queue) > 0 || r.background || len(r.waiters.due) > 0 || r.txns.released && len(r.txns.parked) > 0 ||
 		slices.ContainsFunc(r.txns.parked, r.overdue))
 }

@@ -18,7 +18,7 @@ type Held map[base.NodeID]bool
 // Evaluate runs the waiting requests as one round: at most one is under way.
 // now is the node's clock as a stamp. Requests of held gateways stay queued.
 func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
-	if !r.ready || r.Busy() || r.handover > 0 {
+	if !r.ready || r.Busy() || r.handover > 0 || r.stands(0) {
 		return
 	}
 	// Messages stepped in this turn may have deposed the leader already.
@@ -31,10 +31,11 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.versions.round++
 	r.mail, r.mailBytes = nil, 0
 	e := r.evaluateQueue(held, out)
-	if r.background {
+	background := r.background && r.cuts.barrier == nil
+	if background {
 		r.forgetAborted()
 	}
-	if r.background && r.ov.BodyLen() < maxRoundBytes {
+	if background && r.ov.BodyLen() < maxRoundBytes {
 		r.background = r.cfg.Evaluator.Background(&r.txn)
 	}
 	body := r.ov.End()
@@ -85,12 +86,14 @@ func (r *Replica) evaluateQueue(held Held, out *Output) evaluation {
 	r.rounds++
 	e := evaluation{round: r.rounds}
 	n, kept := 0, 0
-	r.unpark()
+	if r.cuts.barrier == nil { // else RELEASE is the first
+		r.unpark()
+	}
 	r.highest = r.highest[:0]
-	for r.serve(&e); n < len(r.queue) && r.room(&e); r.serve(&e) {
+	for r.serve(&e); n < len(r.queue) && r.room(&e) && !r.stands(n); r.serve(&e) {
 		req := r.queue[n]
 		switch {
-		case len(held) > 0 && held[req.Origin.Gateway]:
+		case len(held) > 0 && held[req.Origin.Gateway] && !isRelease(req):
 			r.queue[kept] = req
 			kept, n = kept+1, n+1
 			continue
@@ -309,6 +312,9 @@ func (r *Replica) stepDown(out *Output) {
 	r.versions = versions{}
 	r.refuseAll(r.txns.parked, out)
 	r.txns.parked = nil
+	r.CloseViews()
+	r.refuseAll(r.cuts.queue, out)
+	r.cuts.queue = nil
 	if r.current != nil {
 		for _, req := range r.current.requests {
 			if req != nil && req.Status != Waits { // those come with the other waiters
@@ -350,6 +356,7 @@ func (r *Replica) Abandon(req *Request) {
 	}
 	r.txns.parked = slices.DeleteFunc(r.txns.parked, func(x *Request) bool { return x == req })
 	r.queue = slices.DeleteFunc(r.queue, func(x *Request) bool { return x == req }) // it was parked
+	r.cuts.queue = slices.DeleteFunc(r.cuts.queue, func(x *Request) bool { return x == req })
 	forget(r.reads)
 	if r.current != nil {
 		forget(r.current.requests)

@@ -201,6 +201,8 @@ func (r *Replica) runTransaction(req *Request, reply []byte) []byte {
 		return append(reply, TxnResolved)
 	}
 	switch args[0][0] {
+	case cutRelease:
+		return r.release(req, reply)
 	case txnRead:
 		return r.readGroup(req, reply)
 	case txnFetch:

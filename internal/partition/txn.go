@@ -4,12 +4,14 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/keys"
 	"coterie/internal/kv"
+	"coterie/internal/overlay"
 )
 
 // Txn is what an evaluated command reads and writes: the replica's overlay
-// at its place in the round.
+// at its place in the round, or a view of a cut.
 type Txn struct {
 	r         *Replica
+	ov        *overlay.Overlay // the replica's, or of a view
 	now       base.Stamp
 	nextID    uint64
 	deadlines bool
@@ -21,20 +23,20 @@ var (
 )
 
 // Get implements kv.Reader.
-func (t *Txn) Get(key []byte) ([]byte, bool) { return t.r.ov.Get(key) }
+func (t *Txn) Get(key []byte) ([]byte, bool) { return t.ov.Get(key) }
 
 // Iter implements kv.Reader.
-func (t *Txn) Iter(lower, upper []byte) kv.Iterator { return t.r.ov.Iter(lower, upper) }
+func (t *Txn) Iter(lower, upper []byte) kv.Iterator { return t.ov.Iter(lower, upper) }
 
 // Err implements kv.Reader.
-func (t *Txn) Err() error { return t.r.ov.Err() }
+func (t *Txn) Err() error { return t.ov.Err() }
 
 // Set implements kv.Writer.
 func (t *Txn) Set(key, value []byte) {
 	if keys.IsExpiryKey(key) {
 		t.deadlines = true
 	}
-	t.r.ov.Set(key, value)
+	t.ov.Set(key, value)
 }
 
 // TookDeadlines says whether any key got a deadline since the last call.
@@ -45,26 +47,30 @@ func (t *Txn) TookDeadlines() bool {
 }
 
 // Delete implements kv.Writer.
-func (t *Txn) Delete(key []byte) { t.r.ov.Delete(key) }
+func (t *Txn) Delete(key []byte) { t.ov.Delete(key) }
 
 // DeleteRange implements kv.Writer.
-func (t *Txn) DeleteRange(lower, upper []byte) { t.r.ov.DeleteRange(lower, upper) }
+func (t *Txn) DeleteRange(lower, upper []byte) { t.ov.DeleteRange(lower, upper) }
 
 // Mail implements kv.Mailer: the message leaves when the round is committed.
+// What happens in a view happened before, or never.
 func (t *Txn) Mail(m kv.Mail) {
+	if t.ov != t.r.ov {
+		return
+	}
 	t.r.mail = append(t.r.mail, m)
 	t.r.mailBytes += len(m.Channel) + len(m.Payload)
 }
 
 // Effects is the size of what the round has written so far, in bytes.
-func (t *Txn) Effects() int { return t.r.ov.BodyLen() }
+func (t *Txn) Effects() int { return t.ov.BodyLen() }
 
 // Savepoint returns what takes back everything that is written from now on, as long as
 // nothing but that has ended the round.
 func (t *Txn) Savepoint() (undo func()) {
-	m, mails, mailBytes := t.r.ov.Mark(), len(t.r.mail), t.r.mailBytes
+	m, mails, mailBytes := t.ov.Mark(), len(t.r.mail), t.r.mailBytes
 	return func() {
-		t.r.ov.Cut(m)
+		t.ov.Cut(m)
 		t.r.mail, t.r.mailBytes = t.r.mail[:mails], mailBytes
 	}
 }

@@ -336,7 +336,7 @@ func DecodeArgs(b []byte) (args [][]byte) {
 // as far as the round's limits allow.
 func (r *Replica) serve(e *evaluation) {
 	w := &r.waiters
-	for len(w.due) > 0 && r.room(e) {
+	for len(w.due) > 0 && r.room(e) && r.cuts.barrier == nil {
 		k := w.due[0]
 		w.due, k.due = w.due[1:], false // written again, it has another turn
 		for _, l := range slices.Clone(k.lines) {
@@ -435,8 +435,15 @@ func (r *Replica) rejoin(x *waiter, req *Request, out *Output) {
 }
 
 // GatewayDown drops what waits for a gateway whose connection has ended: it
-// sends again what it still wants.
+// sends again what it still wants. Its cuts are over.
 func (r *Replica) GatewayDown(node base.NodeID, out *Output) {
+	r.endCuts(func(id TxnID) bool { return id.Gateway == node })
+	r.cuts.queue = slices.DeleteFunc(r.cuts.queue, func(req *Request) bool {
+		if req.Origin.Gateway == node {
+			r.refuse(req, out)
+		}
+		return req.Origin.Gateway == node
+	})
 	if len(r.waiters.of) > 0 {
 		r.refuseAll(r.waiters.take(func(req *Request) bool { return req.Origin.Gateway == node }), out)
 	}

@@ -18,6 +18,7 @@ import (
 	"coterie/internal/broker"
 	"coterie/internal/catalog"
 	"coterie/internal/command"
+	"coterie/internal/cut"
 	"coterie/internal/datatype"
 	"coterie/internal/effects"
 	"coterie/internal/keys"
@@ -218,6 +219,15 @@ func (r *fakeRouter) Transact(t *txn.Transaction) {
 
 // Release implements Router: nothing is ever locked here.
 func (r *fakeRouter) Release(*txn.Transaction) {}
+
+// Cut implements Router: there are none.
+func (r *fakeRouter) Cut(x *cut.Cut) {
+	x.Reply = []byte("-TRYAGAIN no cuts here\r\n")
+	x.Sink.CompleteCut(x)
+}
+
+// EndCut implements Router.
+func (r *fakeRouter) EndCut(*cut.Cut) {}
 
 func (r *fakeRouter) transact(t *txn.Transaction) {
 	if t.Hold {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coterie/internal/base"
+	"coterie/internal/cut"
 	"coterie/internal/partition"
 	"coterie/internal/txn"
 )
@@ -24,6 +25,10 @@ type Router interface {
 
 	// Release gives a held transaction up.
 	Release(t *txn.Transaction)
+
+	// Cut makes a consistent cut over partitions; EndCut gives it up.
+	Cut(c *cut.Cut)
+	EndCut(c *cut.Cut)
 
 	// Directory is a snapshot of where everything is.
 	Directory() *Directory

@@ -19,6 +19,8 @@ type spanned struct {
 	o     *op
 	job   spanning.Job
 	write func(w *resp.Writer, reply []byte) // the reply from the evaluation's; nil: it is that
+	// run, if it is set, is done instead of the job.
+	run func(*reach) (partition.Status, []byte)
 
 	script *scriptOf // it is one; nil: it is none, or several
 	// first, if there is one, may do it: only if its answer is that it was
@@ -50,7 +52,11 @@ func (s *session) evaluate() bool {
 	s.submit()
 	c := &reach{s: s, dir: s.f.router.Directory()}
 	status, reply, done := s.tryFirst(c, x)
-	if !done {
+	switch {
+	case done:
+	case x.run != nil:
+		status, reply = x.run(c)
+	default:
 		status, reply = s.f.evaluateJob(c, &x.job, x.script)
 	}
 	if status != partition.Done || x.write == nil || len(reply) > 0 && reply[0] == '-' {

@@ -46,9 +46,11 @@ type frontSpec struct {
 // Specs are the rows of the commands that the front answers. The node joins
 // them with the data types' into the one table. Three have a Run, for what
 // only partitions know: INFO's keyspace, and the two of CLUSTER about a slot.
-func Specs() []command.Spec {
+func Specs() []command.Spec { return plainSpecs(frontSpecs()) }
+
+func plainSpecs(specs []frontSpec) []command.Spec {
 	var rows []command.Spec
-	for _, fs := range frontSpecs() {
+	for _, fs := range specs {
 		rows = append(rows, fs.Spec)
 	}
 	return rows
@@ -62,14 +64,32 @@ type table struct {
 
 // newTable puts the front's handlers beside the rows.
 func newTable(rows *command.Table) *table {
+	t := &table{byName: make(map[string]*entry)}
+	t.list = t.add(rows, frontSpecs())
+	sort.Slice(t.list, func(i, j int) bool { return t.list[i].full < t.list[j].full })
+	for _, e := range t.list {
+		for _, leaf := range e.leaves() {
+			t.stats = append(t.stats, leaf.stats)
+		}
+	}
+	specs := hiddenSpecs()
+	unlisted, err := command.NewTable(plainSpecs(specs))
+	if err != nil {
+		panic("redisfront: " + err.Error()) // constants
+	}
+	t.add(unlisted, specs)
+	return t
+}
+
+// add makes entries of rows, with their handlers.
+func (t *table) add(rows *command.Table, specs []frontSpec) (added []*entry) {
 	handlers := make(map[string]frontSpec)
-	for _, fs := range frontSpecs() {
+	for _, fs := range specs {
 		handlers[fs.Name] = fs
 		for _, sub := range fs.sub {
 			handlers[fs.Name+"|"+sub.Name] = sub
 		}
 	}
-	t := &table{byName: make(map[string]*entry)}
 	for _, spec := range rows.Commands() {
 		e := newEntry(spec, handlers)
 		for i := range spec.Sub {
@@ -82,15 +102,9 @@ func newTable(rows *command.Table) *table {
 			e.list = append(e.list, sub)
 		}
 		t.byName[e.full] = e
-		t.list = append(t.list, e)
+		added = append(added, e)
 	}
-	sort.Slice(t.list, func(i, j int) bool { return t.list[i].full < t.list[j].full })
-	for _, e := range t.list {
-		for _, leaf := range e.leaves() {
-			t.stats = append(t.stats, leaf.stats)
-		}
-	}
-	return t
+	return added
 }
 
 func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {

@@ -24,6 +24,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
+	"coterie/internal/storage/state"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -236,6 +237,19 @@ func (s *Shard) Moved(r *partition.Replica, state *partition.State) {
 	s.touch(r)
 }
 
+// Pinned brings a view that an earlier output asked for.
+func (s *Shard) Pinned(p *partition.Pin, view state.View) {
+	p.Replica.Pinned(p.ID, view)
+	s.touch(p.Replica)
+}
+
+// CloseViews drops all views of cuts, before the state store is closed.
+func (s *Shard) CloseViews() {
+	for _, r := range s.order {
+		r.CloseViews()
+	}
+}
+
 // SnapshotSent reports the end of a snapshot stream.
 func (s *Shard) SnapshotSent(r *partition.Replica, to base.ReplicaID, ok bool) {
 	r.SnapshotSent(to, ok)
@@ -282,6 +296,9 @@ func (s *Shard) Turn(now base.Stamp) (out *partition.Output, wake base.Stamp) {
 	for _, r := range s.order {
 		if _, ok := s.touched[r]; ok {
 			if r.HandleReady(&s.out) {
+				again = append(again, r)
+			}
+			if r.ServeCuts(now, &s.out) {
 				again = append(again, r)
 			}
 			if r.WantsMove(moveBytes) {

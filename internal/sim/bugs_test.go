@@ -27,6 +27,13 @@ var lateMessages = Options{
 // transactions is for bugs in those over several partitions.
 var transactions = Options{Nodes: 3, Partitions: 3, Workload: "bank,append,skew"}
 
+// cuts is for bugs in consistent cuts: where messages take long, much happens
+// between two leaders' turns.
+var cuts = Options{
+	Nodes: 3, Partitions: 3, NoGrow: true, Tame: true, Workload: "bank", Sessions: 6, Think: 20 * milli, Keys: 1,
+	Faults: []string{"slow-link"}, FaultEvery: 100 * milli,
+}
+
 // TestPlantedBugs plants one fault after the other around the core; the
 // checks must find each within a bounded number of seeds, and nothing where it
 // is not planted.
@@ -82,6 +89,8 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "nobody asks about transactions that were left", bug: BugNoRecovery, with: transactions},
 		{name: "WATCH compares values", bug: BugValueWatch, with: Options{Nodes: 3, Workload: "skew"}},
 		{name: "a transaction that is sent again is not recognized", bug: BugRetriedWrites, with: transactions},
+		{name: "a cut's barrier is left early", bug: BugCutMoving, with: cuts},
+		{name: "a cut leaves out what is not resolved", bug: BugCutBlind, with: cuts},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			start := time.Now()

@@ -324,7 +324,7 @@ func (c *cluster) chapter() *chapter {
 		c.chapterNow, c.current = n, nil
 		for _, k := range c.mix {
 			c.current = append(c.current, &chapter{c: c, number: len(c.chapters) + len(c.current), kind: k, workload: k.New(workload.Config{
-				Prefix: fmt.Sprintf("%s:%d", k.Name, n), Keys: c.opts.Keys, Rand: c.clientRand, Spread: c.clientRand.IntN(3) > 0,
+				Prefix: fmt.Sprintf("%s:%d", k.Name, n), Keys: c.opts.Keys, Rand: c.clientRand, Spread: c.clientRand.IntN(3) > 0, Cuts: true,
 			})})
 		}
 		c.chapters = append(c.chapters, c.current...)

@@ -52,6 +52,8 @@ const (
 	BugStaleValidate          // VALIDATE takes what another leadership said
 	BugNoRecovery             // nobody asks about transactions that their coordinator left
 	BugValueWatch             // what is watched is the value
+	BugCutMoving              // a leader goes on before all others stand still for a cut
+	BugCutBlind               // a cut leaves out what is committed and not resolved
 )
 
 // cluster is one run.

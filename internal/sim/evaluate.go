@@ -133,6 +133,9 @@ func (o *op) requests() []*partition.Request {
 	case "WATCH":
 		o.watch()
 		return o.sent()
+	case "COTERIE": // CUTGET
+		o.readCut(o.Command[2:])
+		return nil
 	}
 	args := make([][]byte, len(o.Command))
 	for i, a := range o.Command {

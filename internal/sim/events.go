@@ -25,6 +25,10 @@ const (
 	eventUnknown           Event = "an unknown outcome"
 	eventAtGateway         Event = "commands evaluated at a gateway"
 	eventAtGatewayHeld     Event = "commands evaluated at a gateway under locks"
+	eventCut               Event = "a consistent cut"
+	eventCutLost           Event = "a consistent cut lost while it is read"
+	eventCutOpen           Event = "a consistent cut with a transaction that is not resolved"
+	eventCutBroken         Event = "a barrier of a consistent cut that did not stand"
 	eventReadOnly          Event = "a write refused by a full disk"
 	eventHungLeader        Event = "a leader's disk hangs"
 	eventDiskStopped       Event = "a fault of a disk stops a node"
@@ -53,6 +57,7 @@ var events = []struct {
 	{eventJoint, false}, {eventJointCrash, true}, {eventJointLeader, true},
 	{eventTornTail, false}, {eventStateBehind, false}, {eventReconcile, true},
 	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventAtGateway, false}, {eventAtGatewayHeld, false}, {eventReadOnly, false},
+	{eventCut, false}, {eventCutLost, true}, {eventCutOpen, false}, {eventCutBroken, false},
 	{eventHungLeader, false}, {eventDiskStopped, false}, {eventDamageFound, true},
 	{eventWiped, true}, {eventReturned, true}, {eventJoinUnderLoad, false}, {eventReplicaMoved, true},
 	{eventRemovedAnswers, true}, {eventJoinTwice, true},

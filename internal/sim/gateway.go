@@ -6,8 +6,10 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/command"
+	"coterie/internal/cut"
 	"coterie/internal/keyspace"
 	"coterie/internal/partition"
+	"coterie/internal/resp"
 	"coterie/internal/spanning"
 	"coterie/internal/txn"
 )
@@ -18,14 +20,17 @@ import (
 type gateway struct {
 	o    *op
 	p    *proc
-	job  spanning.Job
+	run  func(*gateway) (partition.Status, []byte)
 	left int // answers to come
 	wait func(struct{}) bool
 	next func() (struct{}, bool)
 	stop func()
 }
 
-var _ spanning.Cluster = (*gateway)(nil)
+var (
+	_ spanning.Cluster = (*gateway)(nil)
+	_ cut.Cluster      = (*gateway)(nil)
+)
 
 // atGateway has one op in so many evaluated at its gateway, if it can be.
 const atGateway = 5
@@ -33,7 +38,52 @@ const atGateway = 5
 // evaluateHere makes the op one that is evaluated at the gateway.
 func (o *op) evaluateHere(job spanning.Job) {
 	job.Proto, job.DB, job.Session = 2, uint8(o.of.kind.DB), o.watcher()
-	o.here = &gateway{o: o, job: job}
+	o.here = &gateway{o: o, run: func(g *gateway) (partition.Status, []byte) {
+		c := g.p.c
+		status, reply := spanning.Run(g, command.NewEvaluator(c.table, keyspace.Limits{MaxString: maxString}), &job)
+		if g.p.dead {
+			return status, nil
+		}
+		if c.stats.AtGateway++; status == partition.Done {
+			c.met(eventAtGateway)
+		}
+		return status, reply
+	}}
+}
+
+// readCut makes the op one that reads keys in a consistent cut over everything,
+// as the front's COTERIE CUTGET.
+func (o *op) readCut(keys []string) {
+	o.here = &gateway{o: o, run: func(g *gateway) (partition.Status, []byte) {
+		c := g.p.c
+		s, err := cut.Take(g, c.order)
+		if err != nil {
+			c.stats.CutsFailed++
+			return partition.NotRun, []byte(err.Error())
+		}
+		defer s.Close()
+		c.met(eventCut)
+		var names [][]byte
+		for _, k := range keys {
+			names = append(names, []byte(k))
+		}
+		values, err := s.Values(uint8(o.of.kind.DB), names, g.Owner)
+		if err != nil {
+			c.met(eventCutLost)
+			return partition.NotRun, []byte(err.Error())
+		}
+		c.stats.Cuts++
+		w := resp.Writer{Proto: 2}
+		w.Array(len(values))
+		for _, v := range values {
+			if v.Null {
+				w.Null()
+			} else {
+				w.BulkString(v.Text())
+			}
+		}
+		return partition.Done, w.Buf
+	}}
 }
 
 // single is the job of one command; ok is false if it is none with keys.
@@ -69,15 +119,9 @@ func (g *gateway) begin(p *proc) {
 	p.gateways = append(p.gateways, g)
 	g.next, g.stop = iter.Pull(func(wait func(struct{}) bool) {
 		g.wait = wait
-		eval := command.NewEvaluator(p.c.table, keyspace.Limits{MaxString: maxString})
-		status, reply := spanning.Run(g, eval, &g.job)
-		if p.dead {
-			return
+		if status, reply := g.run(g); !p.dead {
+			g.o.completed(status, reply)
 		}
-		if p.c.stats.AtGateway++; status == partition.Done {
-			p.c.met(eventAtGateway)
-		}
-		g.o.completed(status, reply)
 	})
 	g.resume()
 }
@@ -105,6 +149,19 @@ func (g *gateway) Complete(*partition.Request) { g.came() }
 
 // CompleteTxn implements txn.Sink.
 func (g *gateway) CompleteTxn(*txn.Transaction) { g.came() }
+
+// CompleteCut implements cut.Sink.
+func (g *gateway) CompleteCut(*cut.Cut) { g.came() }
+
+// Cut implements cut.Cluster.
+func (g *gateway) Cut(x *cut.Cut) bool {
+	g.left, x.Sink = 1, g
+	g.p.do(func() { g.p.cuts.Begin(x) })
+	return g.wait(struct{}{}) && !g.p.dead
+}
+
+// End implements cut.Cluster.
+func (g *gateway) End(x *cut.Cut) { g.p.do(func() { g.p.cuts.End(x) }) }
 
 // Owner implements spanning.Cluster.
 func (g *gateway) Owner(slot base.Slot) (base.PartitionID, bool) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"coterie/internal/base"
+	"coterie/internal/cut"
 	"coterie/internal/keys"
 	"coterie/internal/partition"
 	"coterie/internal/routing"
@@ -117,6 +118,7 @@ func (m *machine) kill() {
 	p.noteDeath()
 	p.dead, m.proc, m.paused, m.inbox = true, nil, false, nil
 	p.endGateways()
+	p.shard.CloseViews()
 	for _, s := range c.sessions {
 		s.gatewayDied(p)
 	}
@@ -248,7 +250,7 @@ func newProc(m *machine) *proc {
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
 	p.due = p.turnDue
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
-	p.txns = txn.New(p.router)
+	p.txns, p.cuts = txn.New(p.router), cut.New(p.router)
 	return p
 }
 

@@ -17,6 +17,19 @@ func (p *proc) leadsAny() bool {
 	return slices.ContainsFunc(p.shard.Replicas(), (*partition.Replica).Leads)
 }
 
+// noteCut looks at what a leader answers to a message of a cut.
+func (c *cluster) noteCut(req *partition.Request) {
+	if req.Flags&partition.Transaction == 0 || req.Status != partition.Done || len(req.Reply) == 0 {
+		return
+	}
+	switch op := req.Args[0][0]; {
+	case op == 'r' && req.Reply[0] == partition.CutGone:
+		c.met(eventCutBroken)
+	case op == 'd' && req.Reply[0] == partition.CutYes && len(req.Args) > 2:
+		c.met(eventCutOpen)
+	}
+}
+
 // noteDeath looks at what a process dies in the middle of.
 func (p *proc) noteDeath() {
 	c := p.c

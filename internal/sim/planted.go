@@ -346,6 +346,24 @@ func (e evaluator) valuesPlanted(txn *partition.Txn, req *partition.Request, arg
 	return args
 }
 
+// cutPlanted changes what a leader is told of a cut.
+func (p *proc) cutPlanted(req *partition.Request) {
+	if req.Flags&partition.Transaction == 0 {
+		return
+	}
+	switch op := req.Args[0][0]; {
+	case p.c.opts.Bug == BugCutBlind && op == 'd':
+		req.Args = req.Args[:2]
+	case p.c.opts.Bug == BugCutMoving && op == 'p':
+		release := [][]byte{{'r'}, bytes.Clone(req.Args[1])}
+		p.after(300*micro, func() {
+			p.router.Submit([]*partition.Request{{
+				Partition: req.Partition, Proto: 2, Flags: partition.Whole | partition.Transaction, Args: release, Sink: nobody{},
+			}})
+		})
+	}
+}
+
 // recoversPlanted gives up an intent that has been waiting.
 func (p *proc) recoversPlanted(r partition.Recover) bool {
 	if p.c.opts.Bug != BugImpatient {

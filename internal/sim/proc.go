@@ -8,10 +8,12 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/cut"
 	"coterie/internal/partition"
 	"coterie/internal/routing"
 	"coterie/internal/shard"
 	"coterie/internal/storage/logstore"
+	"coterie/internal/storage/state"
 	"coterie/internal/txn"
 	"coterie/internal/wire"
 
@@ -39,6 +41,7 @@ type proc struct {
 	router    *routing.Router
 	routed    routing.Output
 	txns      *txn.Coordinator
+	cuts      *cut.Coordinator
 	gateways  []*gateway // evaluations under way
 	fences    map[base.NodeID]*routing.Fence
 	planned   bool   // a turn is
@@ -184,6 +187,9 @@ func (p *proc) carryOut(out *partition.Output) {
 	if len(out.Messages) > 0 && (!p.shard.HungDisk() || p.c.opts.Bug == BugHungLeader) && p.sendAll(out.Messages) {
 		return
 	}
+	for i := range out.Pins {
+		p.pin(&out.Pins[i])
+	}
 	for i := range out.Snapshots {
 		if p.dead {
 			return
@@ -217,8 +223,8 @@ func (p *proc) carryOut(out *partition.Output) {
 	}
 }
 
-// coordinate lets transactions over partitions go on. New ones begin with
-// txns.Begin.
+// coordinate lets transactions over partitions, and cuts, go on. New ones begin
+// with txns.Begin and cuts.Begin.
 func (p *proc) coordinate() {
 	for _, t := range p.txns.Turn() {
 		if t.Status == partition.Unknown {
@@ -226,6 +232,22 @@ func (p *proc) coordinate() {
 		}
 		t.Sink.CompleteTxn(t)
 	}
+	for _, x := range p.cuts.Turn() {
+		x.Sink.CompleteCut(x)
+	}
+}
+
+// pin pins the state store for a view of a cut.
+func (p *proc) pin(x *partition.Pin) {
+	var view state.View
+	if p.m.readFault() == nil {
+		var err error
+		if view, err = p.m.states.Pin(); err != nil {
+			p.c.violate("n%d: %v", p.m.id, err)
+		}
+	}
+	p.shard.Pinned(x, view)
+	p.after(1, func() {})
 }
 
 // sendAll sends a turn's messages of Raft, unless the process dies over it.
@@ -265,6 +287,7 @@ func (p *proc) finish(reqs []*partition.Request) {
 	}
 	var replies outbox
 	for _, req := range reqs {
+		p.c.noteCut(req)
 		s, remote := req.Sink.(*remoteSink)
 		if !remote {
 			p.noteRefusal(req)
@@ -406,6 +429,7 @@ func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
 			Session: it.Session, LowWater: it.LowWater, Route: partition.Route{Attempt: it.Attempt},
 		}
 		p.resolvedPlanted(req)
+		p.cutPlanted(req)
 		p.shard.Submit(req)
 	}
 	if err != nil {
@@ -528,6 +552,7 @@ func (p *proc) tick() {
 	p.shard.Tick()
 	p.router.Tick()
 	p.txns.Tick()
+	p.cuts.Tick()
 	p.reconcile()
 	if p.ticks%reportTicks == 0 {
 		p.report()

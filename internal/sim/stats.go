@@ -40,6 +40,8 @@ type Stats struct {
 	Cut          int   `json:"cut"`          // under way when the client's node died
 	Spanning     int   `json:"spanning"`     // committed transactions over several partitions
 	AtGateway    int   `json:"at_gateway"`   // commands and transactions evaluated there
+	Cuts         int   `json:"cuts"`         // consistent cuts that were made and read
+	CutsFailed   int   `json:"cuts_failed"`  // … that could not be made
 	Kills        int   `json:"kills"`        // ends of a process, for whatever reason
 	Moves        int   `json:"moves"`        // of state into the state store
 	Truncations  int   `json:"truncations"`  // of logs
@@ -70,6 +72,8 @@ func (s *Stats) Add(o *Stats) {
 	s.Cut += o.Cut
 	s.Spanning += o.Spanning
 	s.AtGateway += o.AtGateway
+	s.Cuts += o.Cuts
+	s.CutsFailed += o.CutsFailed
 	s.Kills += o.Kills
 	s.Moves += o.Moves
 	s.Truncations += o.Truncations

@@ -3,7 +3,6 @@ package spanning
 import (
 	"bytes"
 	"errors"
-	"slices"
 
 	"coterie/internal/base"
 	"coterie/internal/keys"
@@ -139,25 +138,6 @@ func (e *Evaluation) prefetch() {
 			return
 		}
 		e.fetch(missing...)
-	}
-}
-
-// prefetched is how many keys are asked for at once.
-const prefetched = 1024
-
-// Prefetch implements keyspace.Places.
-func (e *Evaluation) Prefetch(db int, keys [][]byte) {
-	for chunk := range slices.Chunk(keys, prefetched) {
-		for range 2 { // again if the generations turned out to be others
-			var missing []partition.Query
-			for _, key := range chunk {
-				missing = append(missing, e.missing(db, base.KeySlot(key), key)...)
-			}
-			if len(missing) == 0 || e.err != nil {
-				break
-			}
-			e.fetch(missing...)
-		}
 	}
 }
 

@@ -39,9 +39,24 @@ func (w *bank) audit() Command {
 	return Multi(nil, cmds...)
 }
 
+// cutEvery is how many audits there are to one in a consistent cut.
+const cutEvery = 8
+
+// cut is an audit in a consistent cut.
+func (w *bank) cut() Command {
+	c := Command{"COTERIE", "CUTGET"}
+	for i := range w.cfg.Keys + moreAccounts {
+		c = append(c, w.account(i))
+	}
+	return c
+}
+
 // Next implements Workload.
 func (w *bank) Next(c Client) Command {
 	if c.reads() || w.cfg.Rand.IntN(100) < 25 {
+		if w.cfg.Cuts && w.cfg.Rand.IntN(cutEvery) == 0 {
+			return w.cut()
+		}
 		return w.audit()
 	}
 	n := w.cfg.Keys + moreAccounts

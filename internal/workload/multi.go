@@ -56,6 +56,10 @@ func (c Command) Keys() (keys []string) {
 		for _, x := range cmds {
 			add(x.Key())
 		}
+	case c[0] == "COTERIE":
+		for _, k := range c[2:] {
+			add(k)
+		}
 	case c[0] == "WATCH":
 		for _, k := range c[1:] {
 			add(k)
@@ -96,6 +100,12 @@ func transactions(h *History, r *Report) (all []*txn) {
 		t := &txn{op: o, void: o.refused()}
 		all = append(all, t)
 		_, cmds, multi := o.Command.Txn()
+		if o.Command[0] == "COTERIE" { // CUTGET
+			for _, k := range o.Command[2:] {
+				cmds = append(cmds, Command{"GET", k})
+			}
+			multi = true
+		}
 		if t.cmds = cmds; !multi {
 			t.cmds = []Command{o.Command}
 		}

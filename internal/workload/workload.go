@@ -17,7 +17,7 @@ type Command []string
 
 // Key is the key of a command that has one.
 func (c Command) Key() string {
-	if len(c) < 2 || c.Whole() || c[0] == "MULTI" {
+	if len(c) < 2 || c.Whole() || c[0] == "MULTI" || c[0] == "COTERIE" {
 		return ""
 	}
 	return c[1]
@@ -32,7 +32,7 @@ func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
 		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE",
-		"XRANGE", "XPENDING":
+		"XRANGE", "XPENDING", "COTERIE":
 		return true
 	}
 	return false
@@ -58,6 +58,9 @@ type Config struct {
 	// Spread lets the keys of one transaction lie in several partitions; else
 	// they share a hash tag.
 	Spread bool
+	// Cuts says that there is COTERIE CUTGET, which answers keys' values in a
+	// consistent cut.
+	Cuts bool
 }
 
 // Workload makes the commands of one chapter. Its methods are called one at a
