@@ -72,6 +72,9 @@ func (c *settings) init(f *Front) {
 	}
 	live("slowlog-log-slower-than", strconv.FormatInt(f.slow.threshold.Load()/1000, 10), between(-1, int64(time.Hour/time.Microsecond)),
 		func(v string) { f.slow.threshold.Store(atoi(v) * 1000) })
+	live("client-default-resp", "2", between(2, 3), func(v string) { f.proto.Store(uint32(atoi(v))) })
+	f.proto.Store(2)
+	all["client-default-resp"].hidden = true
 	live("slowlog-max-len", "128", between(0, 10_000), func(v string) { f.slow.setLimit(int(atoi(v))) })
 	live("latency-monitor-threshold", "0", between(0, int64(time.Hour/time.Millisecond)),
 		func(v string) { f.latency.threshold.Store(atoi(v) * int64(time.Millisecond)) })

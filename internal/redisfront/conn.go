@@ -38,8 +38,8 @@ func cmdQuit(s *session, _ [][]byte) {
 
 func cmdReset(s *session, _ [][]byte) {
 	s.db.Store(0)
-	s.proto.Store(2)
-	s.rw.Proto = 2
+	s.proto.Store(s.f.proto.Load())
+	s.rw.Proto = int(s.f.proto.Load())
 	s.silence, s.multi = replyOn, nil
 	s.queued.Store(0)
 	s.unwatchQuietly()

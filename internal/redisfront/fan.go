@@ -207,19 +207,6 @@ func (s *session) whole(p *part, f *fan, e *entry, id base.PartitionID, args [][
 	p.req.Args = args
 }
 
-// everywhere asks every partition in scope the same.
-func (s *session) everywhere(o *op, args [][]byte, merge func(*resp.Writer, *fan)) {
-	scope := s.scope()
-	if s.blind(o) {
-		return
-	}
-	f := &fan{parts: make([]part, len(scope)), merge: merge}
-	for i := range scope {
-		s.whole(&f.parts[i], f, o.cmd, scope[i].ID, args)
-	}
-	s.launch(o, f)
-}
-
 // routeWhole brings a command about a whole database to its partitions.
 func (s *session) routeWhole(o *op) {
 	if s.blind(o) {

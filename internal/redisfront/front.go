@@ -47,6 +47,7 @@ type Front struct {
 		list, spare []*session
 	}
 	closing  chan struct{}  // closed by Close
+	proto    atomic.Uint32  // version that new connections begin with
 	awaiting sync.WaitGroup // goroutines of commands that wait in several partitions
 
 	mu struct {
@@ -144,7 +145,7 @@ func (f *Front) welcome(conn net.Conn, p Personality) {
 	}
 	s.cond = sync.NewCond(&s.mu)
 	s.mu.expect = firstExpect
-	s.proto.Store(2)
+	s.proto.Store(f.proto.Load())
 	s.lastSeen.Store(f.nanos())
 	f.mu.Lock()
 	full, closed := len(f.mu.sessions) >= f.opts.Limits.Connections, f.mu.closed
