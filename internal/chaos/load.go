@@ -79,7 +79,7 @@ func (l *load) open(number int) (all []*chapter) {
 		r := rand.New(rand.NewPCG(l.seed, uint64(number)<<16|uint64(len(all))))
 		all = append(all, &chapter{
 			kind: k, number: number, due: number + 1 + l.mu.rand.IntN(lagMost),
-			work: k.New(workload.Config{Prefix: fmt.Sprintf("%s:%d", k.Name, number), Keys: keysPerChapter, Rand: r, Spread: number%3 > 0}),
+			work: k.New(workload.Config{Prefix: fmt.Sprintf("%s:%d", k.Name, number), Keys: keysPerChapter, Rand: r, Spread: number%3 > 0, Cuts: true}),
 		})
 	}
 	return all

@@ -57,8 +57,13 @@ import (
 //	propose N                           stuff the log: an empty proposal
 //	die N                               with its state replaced by a snapshot,
 //	                                    and its log not reset yet
-//	txn N NAME OP [home] [SLOT/VALUE…|null] id=N  a transaction's message: prepare,
-//	                                    prepare-wait, commit, finish, abort, recover, forget
+//	txn N NAME OP [home|away] [SLOT/VALUE…|null] id=N  a transaction's message: prepare (away:
+//	                                    home is another partition), prepare-wait, commit, finish, abort, recover, forget
+//	cut N NAME OP [WORD…] id=N          a message of a cut: arm, pin, release, decide (with
+//	                                    ids of transactions), read (a word of submit), end
+//	move-later N                        its next moves down do not end; moved N: they do
+//	serve N                             ServeCuts
+//	views N…
 //	locks N… · background N
 //	abandon N NAME · close N · restart N · move N · truncate N [keep=N] · show N…
 func TestScripts(t *testing.T) {
@@ -120,6 +125,8 @@ type member struct {
 	store   *memstate.Store
 	out     Output
 	appends []Append // not durable yet
+	late    bool     // moves down do not end
+	downs   []MoveDown
 }
 
 // group is replicas and what is under way between them.
@@ -390,6 +397,24 @@ func (g *group) do(c *script.Command) string {
 		m.r.WantBackground()
 	case "txn":
 		g.transaction(c, m)
+	case "cut":
+		g.cut(c, m)
+	case "serve":
+		if m.r.ServeCuts(2000, &m.out) {
+			g.text.WriteString("more\n")
+		}
+	case "move-later":
+		m.late = true
+	case "moved":
+		m.late = false
+		g.moveDown(m, m.downs)
+		m.downs = nil
+	case "views":
+		for i := range c.Args {
+			m := g.member(c, c.Arg(i))
+			fmt.Fprintf(&g.text, "%d: %d views, %d open in the store, a barrier: %v, a round wanted: %v\n", m.id,
+				m.r.Views(), m.store.Metrics().OpenViews, m.r.cuts.barrier != nil, m.r.WantsRound())
+		}
 	case "locks":
 		for i := range c.Args {
 			m := g.member(c, c.Arg(i))
@@ -503,7 +528,11 @@ func (g *group) transaction(c *script.Command, m *member) {
 			named, req.Origin.Sequence = TxnID{}, id.Sequence
 			words = words[1:]
 		}
-		req.Args = PrepareArgs(named, []base.PartitionID{1, 2}, op == "prepare-wait", words)
+		parts := []base.PartitionID{1, 2}
+		if c.Has("away") {
+			parts, words = []base.PartitionID{0, 1}, words[1:]
+		}
+		req.Args = PrepareArgs(named, parts, op == "prepare-wait", words)
 	case "commit":
 		req.Args = CommitArgs(id)
 	case "abort", "finish":
@@ -522,6 +551,56 @@ func (g *group) transaction(c *script.Command, m *member) {
 	}
 	g.reqs[c.Args[1]] = req
 	m.r.Submit(req, &m.out)
+}
+
+// cut submits one message of a cut: its name is the id's sequence, at gateway 8.
+func (g *group) cut(c *script.Command, m *member) {
+	_, term := m.r.Leader()
+	id := TxnID{Gateway: 8, Sequence: c.Num("id", 0)}
+	g.sequence++
+	req := &Request{
+		Partition: 1, Term: term, Flags: Whole | Transaction, LowWater: 1,
+		Origin: base.Origin{Gateway: 8, Incarnation: 1, Sequence: 1000 + g.sequence},
+	}
+	switch op := c.Args[2]; op {
+	case "arm":
+		req.Args = ArmArgs(id)
+	case "arm-first":
+		req.Args, req.Origin.Sequence = ArmArgs(TxnID{}), id.Sequence
+	case "pin":
+		req.Args = PinArgs(id)
+	case "release":
+		req.Args = ReleaseArgs(id)
+	case "decide":
+		var committed []TxnID
+		for i := range c.Args[3:] {
+			committed = append(committed, TxnID{Gateway: 7, Sequence: c.Arg(3 + i)})
+		}
+		req.Args = DecideArgs(id, committed)
+	case "read":
+		word, value, write := strings.Cut(c.Args[3], "/")
+		words := [][]byte{[]byte(word)}
+		if write {
+			words = append(words, []byte(value))
+		}
+		req.Args, req.Slot = CutReadArgs(id, words...), base.Slot(c.Num("slot", 0))
+	case "end":
+		req.Args = CutEndArgs(id)
+	default:
+		c.Fatal("unknown message")
+	}
+	g.reqs[c.Args[1]] = req
+	m.r.Submit(req, &m.out)
+}
+
+// pinned is an answer to PIN, in words.
+func pinned(reply []byte) string {
+	p, err := DecodePinned(reply[1:])
+	text := fmt.Sprintf("P open %v committed %v", p.Open, p.Committed)
+	if err != nil {
+		text += " " + err.Error()
+	}
+	return text
 }
 
 func (g *group) conf(c *script.Command, m *member) {
@@ -569,6 +648,13 @@ func (g *group) note(m *member) {
 			if len(reply) > 1+TokenLen && reply[0] == TxnRead { // the token is for validate
 				g.token, reply = slices.Clone(reply[1:1+TokenLen]), slices.Concat(reply[:1], reply[1+TokenLen:])
 			}
+			switch op := operation(req); {
+			case op == cutPin && reply[0] == CutPinned:
+				reply = []byte(pinned(reply))
+			case op == cutRelease && reply[0] == CutYes:
+				stood, _ := binary.Uvarint(reply[1:])
+				reply = fmt.Appendf(nil, "Y after %d µs", stood)
+			}
 			fmt.Fprintf(&g.text, "%d: %s is done: %s\n", m.id, name, reply)
 		case NotRun:
 			fmt.Fprintf(&g.text, "%d: %s was not run; leader %d, term %d\n", m.id, name, req.Leader, req.Term)
@@ -581,11 +667,28 @@ func (g *group) note(m *member) {
 	}
 	m.appends = append(m.appends, out.Appends...)
 	g.mail = append(g.mail, out.Messages...)
-	downs, sends := slices.Clone(out.MoveDowns), slices.Clone(out.Snapshots)
+	downs, sends, pins := slices.Clone(out.MoveDowns), slices.Clone(out.Snapshots), slices.Clone(out.Pins)
 	out.Reset()
+	for _, p := range pins {
+		fmt.Fprintf(&g.text, "%d: pins for %v\n", m.id, p.ID)
+		view, err := m.store.Pin()
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		m.r.Pinned(p.ID, view)
+	}
 	for i := range sends {
 		g.stream(m, &sends[i])
 	}
+	if m.late {
+		m.downs = append(m.downs, downs...)
+		return
+	}
+	g.moveDown(m, downs)
+}
+
+// moveDown carries out moves down.
+func (g *group) moveDown(m *member, downs []MoveDown) {
 	for i := range downs {
 		d := &downs[i]
 		b := m.store.NewBatch()
@@ -712,6 +815,7 @@ func (g *group) settle(c *script.Command, ids, hold []uint64) {
 				busy = true
 				m.r.HandleReady(&m.out)
 			}
+			m.r.ServeCuts(1000, &m.out)
 			if m.r.WantsMove(1 << 20) {
 				m.r.Move(&m.out)
 			}
