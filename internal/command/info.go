@@ -62,7 +62,7 @@ func (t *Table) infoOf(w *resp.Writer, names [][]byte) {
 		if s := t.find(name); s != nil {
 			info(w, s)
 		} else {
-			w.NullArray()
+			w.Null()
 		}
 	}
 }

@@ -99,7 +99,7 @@ func TestDescribe(t *testing.T) {
 		{"command list filterby aclcat write", "*1\r\n$4\r\nmset\r\n"},
 		{"command list filterby module x", "*0\r\n"},
 		{"command list foo", "-ERR syntax error\r\n"},
-		{"command info nosuch", "*1\r\n*-1\r\n"},
+		{"command info nosuch", "*1\r\n$-1\r\n"},
 		{"command docs get nosuch", "*2\r\n$3\r\nget\r\n*10\r\n$7\r\nsummary\r\n$1\r\ns\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$6\r\nstring\r\n" +
 			"$10\r\ncomplexity\r\n$4\r\nO(1)\r\n$9\r\narguments\r\n*1\r\n*8\r\n$4\r\nname\r\n$3\r\nkey\r\n$4\r\ntype\r\n$3\r\nkey\r\n" +
 			"$12\r\ndisplay_text\r\n$3\r\nkey\r\n$14\r\nkey_spec_index\r\n:0\r\n"},

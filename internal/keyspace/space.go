@@ -132,11 +132,19 @@ func (s *Space) Lookup(key []byte) Record {
 	r := mustRecord(v)
 	if s.expired(r) {
 		s.Remove(key, r)
+		touched(s.Txn, key)
 		s.Notify(ExpiredEvent, "expired", key)
 		s.missed(key)
 		return Record{}
 	}
 	return r
+}
+
+// touched says that a key was written that no command names.
+func touched(txn kv.Txn, key []byte) {
+	if t, ok := txn.(kv.Toucher); ok {
+		t.Touched(key)
+	}
 }
 
 func (s *Space) missed(key []byte) {

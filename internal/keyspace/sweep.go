@@ -193,6 +193,7 @@ func (x *expirer) meet(index []byte, e keys.Expiry, budget int) (work, removed i
 		if db, ok := x.namespace(e.Gen); ok {
 			x.space.Bind(x.txn, x.pid, x.span, db, x.gens)
 			n := x.due(&x.space, bytes.Clone(e.Key), r, budget)
+			touched(x.txn, e.Key)
 			return n, n
 		}
 	} else if r.ExpireAt != e.DeadlineMs && r.DueAt != e.DeadlineMs {
@@ -232,6 +233,7 @@ func (x *expirer) remove(e keys.Expiry, r Record) {
 	}
 	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
 	addCount(x.txn, x.scratch, delta{keys: -1, expires: -deadlines(r)})
+	touched(x.txn, e.Key)
 	if x.space.Events&ExpiredEvent == 0 {
 		return
 	}

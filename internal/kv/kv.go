@@ -59,6 +59,12 @@ type Mailer interface {
 	Mail(Mail)
 }
 
+// Toucher is a Txn that wants to know which keys are written behind the back of
+// the command that runs: those that expire.
+type Toucher interface {
+	Touched(key []byte)
+}
+
 // Txn is what one command, script or MULTI sees: reads see its own writes,
 // and all writes take effect together or not at all.
 type Txn interface {

@@ -279,7 +279,7 @@ func isPrepare(req *Request) bool {
 // first. A PREPARE that does not wait is answered instead.
 func (r *Replica) mustWait(req *Request) bool {
 	switch {
-	case req.Flags&Confirm != 0, r.cfg.Partition == base.Catalog:
+	case req.Flags&(Confirm|Track) != 0, r.cfg.Partition == base.Catalog:
 		return false
 	case req.Flags&Cancel != 0:
 		return r.comesTooEarly(req)

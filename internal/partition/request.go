@@ -28,6 +28,9 @@ const (
 	// gateway. Its arguments are that one's sequence as a uvarint, and the reply
 	// that it is to get.
 	Cancel
+	// Track marks a request that asks what is written; see Touched. It is Whole
+	// and Blocking too.
+	Track
 )
 
 // Status says how a request ended.

@@ -30,6 +30,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 	r.ov.Begin()
 	r.versions.round++
 	r.mail, r.mailBytes = nil, 0
+	r.waiters.touched.rest(r.ticks, r.waiters.keys[string(trackKey)] != nil)
 	e := r.evaluateQueue(held, out)
 	background := r.background && r.cuts.barrier == nil
 	if background {
@@ -178,8 +179,15 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 			return append(append(append(reply, "-MISCONF "...), why...), "\r\n"...)
 		}
 	}
+	if req.Flags&Track != 0 {
+		return r.track(req, reply)
+	}
+	r.waiters.touched.writer = writer{}
 	if req.Flags&Transaction != 0 {
 		return r.runTransaction(req, reply)
+	}
+	if req.Flags&Write != 0 && req.Session != 0 {
+		r.waiters.touched.writer = writer{req.Origin.Gateway, req.Session}
 	}
 	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
 }
@@ -327,7 +335,7 @@ func (r *Replica) stepDown(out *Output) {
 	r.refuseAll(slices.DeleteFunc(r.reads, func(req *Request) bool { return req != nil && req.Status == Waits }), out) // reads without effects can run again elsewhere
 	r.reads = nil
 	r.refuseAll(r.waiters.take(func(*Request) bool { return true }), out)
-	r.waiters.due = nil
+	r.waiters.due, r.waiters.touched = nil, Touched{}
 	r.refuseAll(r.queue, out)
 	clear(r.queue)
 	r.queue = r.queue[:0]

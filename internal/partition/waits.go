@@ -50,6 +50,8 @@ type Waiters struct {
 	count uint64       // of arrivals
 	quiet bool         // what is being evaluated cannot be seen yet
 	asked *asked       // by the request being evaluated
+	// touched is what was written, for those who cache it.
+	touched Touched
 }
 
 // asked is what a request said that found nothing.
@@ -94,12 +96,15 @@ type line struct {
 }
 
 // Any implements command.Waiters.
-func (w *Waiters) Any() bool { return len(w.of) > 0 && !w.quiet }
+func (w *Waiters) Any() bool { return (len(w.of) > 0 || w.touched.kept) && !w.quiet }
 
 // Touch implements command.Waiters.
 func (w *Waiters) Touch(key []byte) {
 	if w.quiet {
 		return
+	}
+	if len(key) > 0 {
+		w.noteKey(key[1:], w.touched.writer)
 	}
 	if k := w.keys[string(key)]; k != nil {
 		w.wake(k)
@@ -114,7 +119,10 @@ func (w *Waiters) wake(k *waitedKey) {
 }
 
 // TouchAll implements command.Waiters.
-func (w *Waiters) TouchAll() { w.touchIf(func(*line) bool { return true }) }
+func (w *Waiters) TouchAll() {
+	w.noteAll()
+	w.touchIf(func(*line) bool { return true })
+}
 
 // Expired says that any key may have expired: those who wait for something to
 // take need not know.
@@ -137,14 +145,28 @@ func (w *Waiters) touchWritten(op effects.Op) {
 		return
 	}
 	if op.Kind == effects.DeleteRange || op.Key[0] == keys.MetaPrefix {
-		w.TouchAll()
+		w.touchIf(func(*line) bool { return true })
+		if slot, ok := keys.SlotOf(op.Key); ok {
+			if last, ok := keys.SlotOf(op.Value); ok && last == slot {
+				w.noteSlot(slot)
+				return
+			}
+		}
+		w.noteAll()
 		return
 	}
 	if rec, ok := keys.ParseRecordKey(op.Key); ok {
+		w.noteKey(rec.Key, writer{})
 		name := append([]byte{0}, rec.Key...)
 		for db := range waitDatabases { // whose generation it is does not matter: to run once too often does no harm
 			name[0] = byte(db)
-			w.Touch(name)
+			if k := w.keys[string(name)]; k != nil {
+				w.wake(k)
+			}
+		}
+	} else if _, _, counter := keys.ParseCounterKey(op.Key); !counter && !keys.IsExpiryKey(op.Key) {
+		if slot, ok := keys.SlotOf(op.Key); ok { // an element: whose, it does not say
+			w.noteSlot(slot)
 		}
 	}
 }
@@ -369,7 +391,7 @@ func (r *Replica) serveLine(l *line, e *evaluation) bool {
 // serveOne runs a waiter again, and says whether it waits no more.
 func (r *Replica) serveOne(x *waiter, e *evaluation) bool {
 	req := x.req
-	if r.txns.contended() && r.conflicts(req) {
+	if req.Flags&Track == 0 && r.txns.contended() && r.conflicts(req) {
 		r.waiters.remove(x) // it comes back with its place in the order
 		r.txns.park(req)
 		return true

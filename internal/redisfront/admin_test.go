@@ -38,7 +38,7 @@ func TestConfigSet(t *testing.T) {
 	check(failed+"daemonize') - can't set immutable config\r\n", "config", "set", "daemonize", "yes")
 	check(failed+"maxmemory') - can't be set here: see the node's own configuration\r\n", "config", "set", "maxmemory", "100mb")
 	check("+OK\r\n", "config", "set", "maxmemory", "0")
-	check(failed+"latency-tracking-info-percentiles') - latency-tracking-info-percentiles should be between 0.0 and 100.0\r\n", "config", "set", "latency-tracking-info-percentiles", "10 101")
+	check(failed+"latency-tracking-info-percentiles') - latency-tracking-info-percentiles parameters should sit between [0.0,100.0]\r\n", "config", "set", "latency-tracking-info-percentiles", "10 101")
 	check("-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n", "config", "set", "hz", "20", "nosuch", "1")
 	check("-ERR syntax error\r\n", "config", "set", "hz", "1", "x")
 	check("+OK\r\n", "config", "set", "client-output-buffer-limit", "normal 0 0 0 pubsub 1mb 2k 5")

@@ -94,6 +94,15 @@ func (s *session) describe(qbuf int) string {
 	if s.mu.subscriber {
 		flags += "P"
 	}
+	if x := s.tracker.Load(); x != nil {
+		flags += "t"
+		if s.mu.redirectBroken {
+			flags += "R"
+		}
+		if x.bcast {
+			flags += "B"
+		}
+	}
 	if s.mu.noEvict {
 		flags += "e"
 	}
@@ -110,8 +119,8 @@ func (s *session) describe(qbuf int) string {
 	idle := time.Duration(s.f.nanos() - s.lastSeen.Load())
 	fmt.Fprintf(&b, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d",
 		s.id, s.remote, s.local, s.id, name, int(time.Since(s.created).Seconds()), int(idle.Seconds()), flags, s.db.Load(), subs, psubs, ssubs, s.queued.Load()-1)
-	fmt.Fprintf(&b, " qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s tot-cmds=%d",
-		qbuf, bufferMin-min(qbuf, bufferMin), qbuf, pending, owed, owed+bufferMin, cmd, s.proto.Load(), libName, libVer, s.commands.Load())
+	fmt.Fprintf(&b, " qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=0 rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s tot-cmds=%d",
+		qbuf, bufferMin-min(qbuf, bufferMin), qbuf, pending, owed, owed+bufferMin, cmd, s.redirection2(), s.proto.Load(), libName, libVer, s.commands.Load())
 	return b.String()
 }
 
@@ -305,27 +314,6 @@ func clientFlag(field func(*session) *bool) localFunc {
 		s.mu.Unlock()
 		s.rw.Simple("OK")
 	}
-}
-
-func clientTracking(s *session, args [][]byte) {
-	if is(args[2], "off") {
-		s.rw.Simple("OK")
-		return
-	}
-	s.rw.Error("ERR client side caching is not supported: connect without CLIENT TRACKING")
-}
-
-func clientGetredir(s *session, _ [][]byte) { s.rw.Int(-1) }
-
-func clientTrackinginfo(s *session, _ [][]byte) {
-	s.rw.Map(3)
-	s.rw.BulkString("flags")
-	s.rw.Set(1)
-	s.rw.BulkString("off")
-	s.rw.BulkString("redirect")
-	s.rw.Int(-1)
-	s.rw.BulkString("prefixes")
-	s.rw.Array(0)
 }
 
 // cmdMonitor turns the connection into one that is shown all commands.

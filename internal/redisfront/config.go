@@ -2,6 +2,7 @@ package redisfront
 
 import (
 	"context"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -78,6 +79,13 @@ func (c *settings) init(f *Front) {
 	live("slowlog-max-len", "128", between(0, 10_000), func(v string) { f.slow.setLimit(int(atoi(v))) })
 	live("latency-monitor-threshold", "0", between(0, int64(time.Hour/time.Millisecond)),
 		func(v string) { f.latency.threshold.Store(atoi(v) * int64(time.Millisecond)) })
+	live("tracking-table-max-keys", strconv.Itoa(trackedKeys), between(0, math.MaxInt64), func(v string) {
+		f.tracking.maxKeys.Store(atoi(v))
+		f.tracking.mu.Lock()
+		evicted := f.tracking.trim()
+		f.tracking.mu.Unlock()
+		deliver(evicted)
+	})
 	live("latency-tracking", "yes", yesNo, func(v string) { f.counters.untracked.Store(v == "no") })
 	live("latency-tracking-info-percentiles", "50 99 99.9", percentiles, func(v string) { f.counters.setPercentiles(v) })
 	f.counters.setPercentiles("50 99 99.9")

@@ -44,6 +44,7 @@ func cmdReset(s *session, _ [][]byte) {
 	s.queued.Store(0)
 	s.unwatchQuietly()
 	s.leaveAll()
+	s.setTracking(nil)
 	s.mu.Lock()
 	watching := s.mu.monitor
 	s.mu.monitor, s.mu.name, s.mu.noEvict, s.mu.noTouch = false, "", false, false

@@ -43,6 +43,9 @@ func (s *session) execute(o *op) {
 			s.ending = true
 			return
 		}
+		if s.tracker.Load() != nil && s.multi == nil {
+			s.noteReads(e, args)
+		}
 		switch {
 		case !e.whileSubscribed && s.restricted():
 			if s.multi != nil {
@@ -68,6 +71,9 @@ func (s *session) execute(o *op) {
 	}
 	if s.silence == replySkip {
 		s.silence = replyOn
+	}
+	if s.caching != cachingUnset && s.multi == nil && !(e != nil && strings.HasPrefix(e.full, "client|")) {
+		s.caching = cachingUnset // it was for this command, or transaction
 	}
 }
 

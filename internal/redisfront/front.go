@@ -34,6 +34,7 @@ type Front struct {
 	scripts  scripts
 	latency  latencyMonitor
 	pause    pause
+	tracking tracking
 	settings settings
 	nextID   atomic.Uint64
 	turn     atomic.Int64 // the clock as of this turn of the node's loop; 0 when not read yet
@@ -81,6 +82,7 @@ func New(opts Options) *Front {
 	f.runID = hex.EncodeToString(id[:])
 	f.table = newTable(opts.Table)
 	f.slow.init()
+	f.tracking.init()
 	f.scripts.init(opts.Scripts)
 	f.push.init()
 	f.settings.init(f)
@@ -174,6 +176,7 @@ func (f *Front) forget(s *session) {
 	if watching {
 		f.monitors.Add(-1)
 	}
+	s.setTracking(nil)
 	f.mu.Lock()
 	delete(f.mu.sessions, s.id)
 	f.mu.gone.Broadcast()

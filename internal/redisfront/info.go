@@ -157,7 +157,7 @@ func (s *session) infoClients(b *infoText) {
 	b.line("client_recent_max_input_buffer", 0)
 	b.line("client_recent_max_output_buffer", 0)
 	b.line("blocked_clients", s.f.blocked.clients.Load())
-	b.line("tracking_clients", 0)
+	b.line("tracking_clients", s.f.tracking.clients.Load())
 	b.line("clients_in_timeout_table", 0)
 }
 
@@ -192,7 +192,7 @@ func (s *session) infoMemory(b *infoText) {
 	b.line("number_of_libraries", len(libraries))
 	b.line("maxmemory", 0)
 	b.line("maxmemory_human", "0B")
-	b.line("maxmemory_policy", "noeviction")
+	b.line("maxmemory_policy", s.f.settings.get("maxmemory-policy"))
 	b.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	b.line("mem_clients_normal", s.f.budget.inUse())
 	b.line("mem_allocator", "go")
@@ -249,6 +249,10 @@ func (s *session) infoStats(b *infoText) {
 	b.line("pubsub_channels", s.f.broker.Len(pubsub.Channel))
 	b.line("pubsub_patterns", s.f.broker.Len(pubsub.Pattern))
 	b.line("pubsubshard_channels", s.f.broker.Len(pubsub.Shard))
+	keys, items, prefixes := s.f.tracking.size()
+	b.line("tracking_total_keys", keys)
+	b.line("tracking_total_items", items)
+	b.line("tracking_total_prefixes", prefixes)
 	b.line("total_error_replies", c.errors.Load())
 	b.line("acl_access_denied_auth", 0)
 	b.line("coterie_protocol_errors", c.protocolErrors.Load())

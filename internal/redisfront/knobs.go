@@ -94,7 +94,7 @@ var knobs = []knob{
 
 	// Memory: nothing is evicted.
 	{"maxmemory-policy", "noeviction", oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction")},
-	{"maxmemory-samples", "5", between(1, 64)},
+	{"maxmemory-samples", "5", between(1, math.MaxInt32)},
 	{"maxmemory-eviction-tenacity", "10", between(0, 100)},
 	{"maxmemory-clients", "0", bytesOrPercent},
 	{"lfu-log-factor", "10", between(0, math.MaxInt32)},
@@ -121,7 +121,6 @@ var knobs = []knob{
 	{"shutdown-on-sigint", "default", anyText},
 	{"acllog-max-len", "128", between(0, math.MaxInt32)},
 	{"acl-pubsub-default", "resetchannels", oneOf("allchannels", "resetchannels")},
-	{"tracking-table-max-keys", "1000000", between(0, math.MaxInt64)},
 	{"oom-score-adj", "no", oneOf("no", "yes", "relative", "absolute")},
 	{"oom-score-adj-values", "0 200 800", anyText},
 	{"crash-log-enabled", "yes", yesNo},
@@ -236,7 +235,7 @@ func percentiles(v string) (string, string) {
 	for i, w := range words {
 		f, err := strconv.ParseFloat(w, 64)
 		if err != nil || f < 0 || f > 100 || math.IsNaN(f) {
-			return "", "latency-tracking-info-percentiles should be between 0.0 and 100.0"
+			return "", "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
 		}
 		words[i] = strconv.FormatFloat(f, 'f', -1, 64)
 	}

@@ -276,6 +276,11 @@ func (s *session) together(t *multi) (*spread, [][]share) {
 // front's own.
 func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][]byte) {
 	own := make([]func(*resp.Writer), len(t.queued)) // nil: the partitions'
+	if s.tracker.Load() != nil {
+		for _, q := range t.queued {
+			s.noteReads(q.e, q.args)
+		}
+	}
 	if slices.ContainsFunc(t.queued, func(q queuedCommand) bool { return q.e.publishes() || q.e.scripted }) {
 		s.inOrder()
 		if s.subs.any() {

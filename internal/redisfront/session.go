@@ -61,7 +61,9 @@ type session struct {
 	unpinned  int      // ops of the batch that do not alias the buffer
 	holds     bool     // messages are held until the command's reply is out
 	subs      subscriptions
-	taken     int // bytes of the command that runs
+	toTrack   [][]byte    // keys read by the batch, of a session that tracks
+	caching   cachingMode // what CLIENT CACHING said
+	taken     int         // bytes of the command that runs
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32
@@ -70,6 +72,7 @@ type session struct {
 	lastSeen atomic.Int64  // nanoseconds of the front's clock
 	reads    atomic.Uint64 // reads that brought bytes
 	commands atomic.Uint64
+	tracker  atomic.Pointer[tracker]
 	queued   atomic.Int32  // commands in the open transaction and one; 0: there is none
 	check    atomic.Uint32 // see sweep.go
 	swept    uint64        // the sweeper's: reads as it last saw them
@@ -110,6 +113,7 @@ type session struct {
 		name, libName, libVer string
 		noEvict, noTouch      bool
 		monitor               bool
+		redirectBroken        bool // the last message had nobody to go to
 	}
 }
 
@@ -335,6 +339,7 @@ func (s *session) enqueue(o *op) {
 // written.
 func (s *session) submit() {
 	if s.batchHead == nil && len(s.lead) == 0 {
+		s.toTrack = s.toTrack[:0] // of what was refused in silence
 		return
 	}
 	m := &s.mu
@@ -367,6 +372,9 @@ func (s *session) submit() {
 		s.send()
 	}
 	m.Unlock()
+	if len(s.toTrack) > 0 {
+		s.track()
+	}
 	if len(s.reqs) > 0 {
 		s.f.router.Submit(s.reqs)
 		clear(s.reqs)

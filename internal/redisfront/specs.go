@@ -143,12 +143,13 @@ func clientSpec() frontSpec {
 		sub("pause", -3, hidden|command.Admin, "3.0.0", "Lets the connections of this node wait with their commands, or writes.", clientPause,
 			command.Integer("timeout"), command.OneOf("mode", command.Token("write", "WRITE"), command.Token("all", "ALL")).Opt()),
 		sub("unpause", 2, hidden|command.Admin, "6.2.0", "Ends a pause.", clientUnpause),
-		sub("tracking", -3, hidden, "6.0.0", "Refused, except OFF: there is no client side caching.", clientTracking, onOff),
-		sub("caching", 3, hidden, "6.0.0", "Refused: there is no client side caching.",
-			replyError("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"),
+		sub("tracking", -3, hidden, "6.0.0", "Tells the client of writes to what it has read, so that it may cache it.", clientTracking, onOff,
+			command.Integer("client-id").After("REDIRECT").Opt(), command.Text("prefix").After("PREFIX").Many().Opt(),
+			command.Token("bcast", "BCAST").Opt(), command.Token("optin", "OPTIN").Opt(), command.Token("optout", "OPTOUT").Opt(), command.Token("noloop", "NOLOOP").Opt()),
+		sub("caching", 3, hidden, "6.0.0", "Says whether the next command's keys are to be tracked.", clientCaching,
 			command.OneOf("mode", command.Token("yes", "YES"), command.Token("no", "NO"))),
-		sub("getredir", 2, hidden, "6.0.0", "Answers -1: there is no client side caching.", clientGetredir),
-		sub("trackinginfo", 2, hidden, "6.2.0", "Says that there is no client side caching.", clientTrackinginfo),
+		sub("getredir", 2, hidden, "6.0.0", "Answers the connection that is told instead of this one.", clientGetredir),
+		sub("trackinginfo", 2, hidden, "6.2.0", "Says how the connection tracks.", clientTrackinginfo),
 	)
 }
 
