@@ -181,11 +181,19 @@ func (q *Query) slot() base.Slot {
 }
 
 // FetchArgs makes the arguments of FETCH. With an id, the slots must be locked
-// by that transaction; without, the request waits behind locks.
-func FetchArgs(id TxnID, queries ...Query) [][]byte {
-	args := [][]byte{{txnFetch, 1}, nil, nil}
-	if id != (TxnID{}) {
-		args[0][1], args[1] = 0, appendTxnID(nil, id)
+// by that transaction; without, they must not be locked: the request waits
+// behind locks, or nothing is fetched. before are earlier reads of the same
+// slots: nothing is fetched if these have changed since.
+func FetchArgs(id TxnID, wait bool, before *Work, queries ...Query) [][]byte {
+	args := [][]byte{{txnFetch, 0}, nil, nil}
+	switch {
+	case id != (TxnID{}):
+		args[1] = appendTxnID(nil, id)
+	case wait:
+		args[0][1] = 1
+	}
+	if before != nil && len(before.Reads) > 0 {
+		args[2] = before.encode()
 	}
 	for i := range queries {
 		args = append(args, queries[i].encode())
@@ -268,7 +276,17 @@ func (r *Replica) fetch(req *Request, reply []byte) []byte {
 		if !r.state.Span.Contains(slot) {
 			return append(reply, replyMalformed...)
 		}
-		if id != (TxnID{}) && r.txns.held[slot] != id {
+		if id != (TxnID{}) && r.txns.held[slot] != id || id == (TxnID{}) && r.txns.locked(slot) {
+			return append(reply, TxnAborted)
+		}
+	}
+	if before := req.Args[2]; len(before) > 0 {
+		w, err := decodeWork(before)
+		if err != nil {
+			return append(reply, replyMalformed...)
+		}
+		r.versions.noteWrites(r.ov.Body(), r.ticks) // what comes before in this round counts
+		if r.changed(w, nil) {
 			return append(reply, TxnAborted)
 		}
 	}

@@ -21,14 +21,14 @@ func TestFetchMessages(t *testing.T) {
 	id := TxnID{Gateway: 4, Sequence: 1 << 50}
 	lower, upper := keys.ElementBounds(9, 77)
 	queries := []Query{{Key: keys.RecordKey(nil, 9, 0, []byte("key"))}, {Key: lower, Upper: upper}}
-	gotID, gotQueries, ok := DecodeFetch(FetchArgs(id, queries...))
+	gotID, gotQueries, ok := DecodeFetch(FetchArgs(id, false, work, queries...))
 	if !ok || gotID != id || !reflect.DeepEqual(gotQueries, queries) {
 		t.Errorf("queries: %v %v %v", gotID, gotQueries, ok)
 	}
 	for _, bad := range []Query{
 		{Key: keys.GenerationsKey(1)}, {Key: []byte{1}}, {Key: lower, Upper: keys.RecordKey(nil, 10, 0, nil)}, // no slot's, and of two slots
 	} {
-		if _, _, ok := DecodeFetch(FetchArgs(id, bad)); ok {
+		if _, _, ok := DecodeFetch(FetchArgs(id, false, nil, bad)); ok {
 			t.Errorf("%v was taken", bad)
 		}
 	}

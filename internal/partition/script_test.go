@@ -135,6 +135,7 @@ type group struct {
 	members  map[uint64]*member
 	sequence uint64 // of requests
 	token    []byte // of the last READ
+	fetched  *Work  // what the last FETCH read
 	mail     []Message
 	reqs     map[string]*Request
 	text     strings.Builder
@@ -542,6 +543,22 @@ func (g *group) transaction(c *script.Command, m *member) {
 		if req.Args = ReadArgs(words); op == "validate" {
 			req.Args = ValidateArgs(g.token, words)
 		}
+	case "fetch": // under=, or without locks: wait, again
+		req.Flags &^= Write
+		var before *Work
+		if c.Has("again") {
+			before = g.fetched
+		}
+		var queries []Query
+		for _, w := range words {
+			if n, err := strconv.Atoi(string(w)); err == nil {
+				queries = append(queries, Query{Key: keys.RecordKey(nil, base.Slot(n), 0, []byte("k"))})
+			}
+		}
+		req.Args = FetchArgs(TxnID{}, c.Has("wait"), before, queries...)
+		if c.Has("under") {
+			req.Args = FetchArgs(TxnID{Gateway: 7, Sequence: c.Num("under", 0)}, false, nil, queries...)
+		}
 	case "recover":
 		req.Args = RecoverArgs(id)
 	case "forget":
@@ -603,6 +620,22 @@ func pinned(reply []byte) string {
 	return text
 }
 
+// took shows what a FETCH found, and remembers as of when.
+func (g *group) took(reply []byte) []byte {
+	f, err := DecodeFetched(reply[1:])
+	if err != nil {
+		return []byte(err.Error())
+	}
+	text := []byte{TxnFetched}
+	g.fetched = &Work{Term: f.Term}
+	for _, item := range f.Items {
+		slot, _ := keys.SlotOf(item.Key)
+		g.fetched.Reads = append(g.fetched.Reads, SlotRound{Slot: slot, Round: f.Round})
+		text = fmt.Appendf(text, " %s", item.Value)
+	}
+	return text
+}
+
 func (g *group) conf(c *script.Command, m *member) {
 	var changes []*pb.ConfChangeSingle
 	joined := map[base.ReplicaID]base.NodeID{}
@@ -645,6 +678,9 @@ func (g *group) note(m *member) {
 		switch req.Status {
 		case Done:
 			reply := req.Reply
+			if len(reply) > 1 && reply[0] == TxnFetched {
+				reply = g.took(reply)
+			}
 			if len(reply) > 1+TokenLen && reply[0] == TxnRead { // the token is for validate
 				g.token, reply = slices.Clone(reply[1:1+TokenLen]), slices.Concat(reply[:1], reply[1+TokenLen:])
 			}

@@ -176,10 +176,14 @@ func (s *session) infoMemory(b *infoText) {
 	b.line("used_memory_rss_human", human(rss))
 	b.line("used_memory_peak", total)
 	b.line("used_memory_peak_human", human(total))
+	b.line("used_memory_peak_perc", fmt.Sprintf("%.2f%%", 100*float64(used)/float64(max(total, 1))))
 	b.line("used_memory_overhead", s.f.budget.inUse())
 	b.line("used_memory_dataset", used)
+	b.line("used_memory_dataset_perc", "100.00%")
 	b.line("total_system_memory", 0)
+	b.line("total_system_memory_human", "0B")
 	b.line("used_memory_lua", 0)
+	b.line("used_memory_lua_human", "0B")
 	cached, bytes := s.f.scripts.store.Cached()
 	libraries := s.f.scripts.store.Libraries()
 	functions := 0
@@ -187,6 +191,7 @@ func (s *session) infoMemory(b *infoText) {
 		functions += len(l.Functions)
 	}
 	b.line("used_memory_scripts", bytes)
+	b.line("used_memory_scripts_human", human(uint64(bytes)))
 	b.line("number_of_cached_scripts", cached)
 	b.line("number_of_functions", functions)
 	b.line("number_of_libraries", len(libraries))

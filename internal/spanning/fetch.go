@@ -3,6 +3,7 @@ package spanning
 import (
 	"bytes"
 	"errors"
+	"slices"
 
 	"coterie/internal/base"
 	"coterie/internal/keys"
@@ -46,7 +47,8 @@ func (e *Evaluation) fetch(queries ...partition.Query) (items []partition.Item) 
 		if s.held {
 			id = e.held.ID
 		}
-		reqs[i] = e.request(s.id, partition.FetchArgs(id, shares[s]...))
+		// Who holds locks must not wait for those of others, who may wait for these.
+		reqs[i] = e.request(s.id, partition.FetchArgs(id, e.held == nil, e.before(s.id, s.held, shares[s]), shares[s]...))
 	}
 	e.asked += len(reqs)
 	if e.submit(reqs); e.err != nil {
@@ -61,6 +63,25 @@ func (e *Evaluation) fetch(queries ...partition.Query) (items []partition.Item) 
 	return items
 }
 
+// before is what was read already, without locks, of the slots of queries. What is
+// fetched must be of the same state: a slot's records belong together, and commands
+// trust them.
+func (e *Evaluation) before(id base.PartitionID, held bool, queries []partition.Query) *partition.Work {
+	p := e.parts[id]
+	if held || p == nil {
+		return nil
+	}
+	w := &partition.Work{Term: p.term}
+	for _, q := range queries {
+		slot, _ := keys.SlotOf(q.Key)
+		round, known := p.reads[slot]
+		if at := (partition.SlotRound{Slot: slot, Round: round}); known && !slices.Contains(w.Reads, at) {
+			w.Reads = append(w.Reads, at)
+		}
+	}
+	return w
+}
+
 // note takes in one answer.
 func (e *Evaluation) note(id base.PartitionID, held bool, queries []partition.Query, req *partition.Request) []partition.Item {
 	reply := req.Reply
@@ -68,7 +89,7 @@ func (e *Evaluation) note(id base.PartitionID, held bool, queries []partition.Qu
 	case len(reply) == 0 || req.Status != partition.Done || reply[0] == '-':
 		e.fail(refusal(reply))
 		return nil
-	case reply[0] != partition.TxnFetched: // its locks are gone
+	case reply[0] != partition.TxnFetched: // its locks are gone, there are others', or what was read before has changed
 		e.fail(errConflict)
 		return nil
 	}
@@ -121,7 +142,7 @@ func (e *Evaluation) generations(id base.PartitionID) keyspace.Generations {
 func (e *Evaluation) prefetch() {
 	if len(e.job.Keys) == 0 { // for its time
 		if id, ok := e.cluster.Owner(0); ok {
-			req := e.request(id, partition.FetchArgs(partition.TxnID{}))
+			req := e.request(id, partition.FetchArgs(partition.TxnID{}, true, nil))
 			if e.submit([]*partition.Request{req}); e.err == nil {
 				e.note(id, false, nil, req)
 			}

@@ -21,9 +21,10 @@ import (
 type fake struct {
 	parts   map[base.PartitionID]*keyspacetest.Txn
 	said    []string
-	changed int // so many VALIDATEs find a change
-	busy    int // so many transactions meet a conflict
-	lost    int // so many FETCHes under locks find them gone
+	both    []string // said, and how was fetched
+	changed int      // so many VALIDATEs find a change
+	busy    int      // so many transactions meet a conflict
+	lost    int      // so many FETCHes under locks find them gone
 }
 
 func newFake() *fake {
@@ -66,6 +67,14 @@ func (f *fake) Submit(reqs []*partition.Request) bool {
 			f.said = append(f.said, "lost")
 			r.Reply = []byte{partition.TxnAborted}
 		default:
+			how := map[bool]string{true: "locked", false: "now"}[id != (partition.TxnID{})]
+			if r.Args[0][1] == 1 {
+				how = "wait"
+			}
+			if len(r.Args[2]) > 0 {
+				how += "+before"
+			}
+			f.both = append(f.both, how)
 			fetched := partition.Fetched{Term: 1, Round: 1, Stamp: 1e12, NextID: 5}
 			r.Reply = partition.AppendFetched(nil, &fetched, f.parts[r.Partition], queries)
 		}
@@ -77,15 +86,18 @@ func (f *fake) Transact(t *txn.Transaction) bool {
 	switch {
 	case t.Hold:
 		f.said = append(f.said, "hold")
+		f.both = append(f.both, "hold")
 		t.ID = partition.TxnID{Gateway: 1, Sequence: uint64(len(f.said))}
 		return true
 	case f.busy > 0:
 		f.busy--
 		f.said = append(f.said, "busy")
+		f.both = append(f.both, "busy")
 		t.Status, t.Conflict = partition.NotRun, true
 		return true
 	}
 	f.said = append(f.said, fmt.Sprintf("commit%d", len(t.Parts)))
+	f.both = append(f.both, f.said[len(f.said)-1])
 	for _, p := range t.Parts {
 		for d := effects.Body(p.Work.Body); ; {
 			op, ok := d.Next()
@@ -188,5 +200,36 @@ func TestCollectionsTravel(t *testing.T) {
 		if err := keyspace.Check(p, base.Span{Lo: 0, Hi: base.NumSlots}); err != nil {
 			t.Errorf("p%d: %v", id, err)
 		}
+	}
+}
+
+// TestFetchesInSteps: what a script asks for in a second step must be of the state of
+// the first; and who holds locks waits for nobody's.
+func TestFetchesInSteps(t *testing.T) {
+	f := newFake()
+	f.busy = 1
+	table, err := command.NewTable(datatype.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, tag := f.key("a"), "{"+f.key("b")+"}"
+	script := "redis.call('get', KEYS[1]) redis.call('get', '" + tag + "1') return redis.call('set', '" + tag + "2', 1)"
+	job := &Job{Proto: 2, Args: [][]byte{[]byte("eval"), []byte(script), []byte("1"), []byte(named)}, Keys: [][]byte{command.WatchedKey(0, []byte(named))}}
+	eval := command.NewEvaluator(table, keyspace.Limits{})
+	if status, reply := Run(f, eval, job); status != partition.Done || string(reply) != "+OK\r\n" {
+		t.Fatalf("%d %q", status, reply)
+	}
+	// Without locks: the named key; the slot of the others; that again. Then all are locked.
+	if want := "wait wait wait+before busy hold locked locked locked commit2"; strings.Join(f.both, " ") != want {
+		t.Errorf("said %q, not %q", strings.Join(f.both, " "), want)
+	}
+	f = newFake()
+	f.both = nil
+	job.Watched = [][]byte{command.WatchedKey(0, []byte(f.key("w")))} // it is under locks at once, before the others are known
+	if status, reply := Run(f, eval, job); status != partition.Done || string(reply) != "+OK\r\n" {
+		t.Fatalf("%d %q", status, reply)
+	}
+	if want := "hold locked now now+before commit3"; strings.Join(f.both, " ") != want {
+		t.Errorf("said %q, not %q", strings.Join(f.both, " "), want)
 	}
 }
