@@ -678,7 +678,7 @@ func (g *group) note(m *member) {
 		switch req.Status {
 		case Done:
 			reply := req.Reply
-			if len(reply) > 1 && reply[0] == TxnFetched {
+			if operation(req) == txnFetch && len(reply) > 1 {
 				reply = g.took(reply)
 			}
 			if len(reply) > 1+TokenLen && reply[0] == TxnRead { // the token is for validate
