@@ -195,7 +195,8 @@ func (s *Spec) accessOf(ks KeySpec, line [][]byte) []string {
 }
 
 var flagNames = [...]string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_monitor", "skip_slowlog", "fast", "no_auth", "movablekeys", "no_multi", "allow_busy"}
+	"skip_monitor", "skip_slowlog", "fast", "no_auth", "movablekeys", "no_multi", "allow_busy",
+	"no_mandatory_keys"}
 
 func (f Flags) names() (names []string) {
 	for i, name := range flagNames {

@@ -25,6 +25,7 @@ const (
 	MovableKeys
 	NoMulti
 	AllowBusy
+	NoMandatoryKeys
 	// MayReplicate: it may write though it is no Write.
 	MayReplicate
 	// RunsOthers: it runs other commands, as Ctx.Call does, which it does not name.

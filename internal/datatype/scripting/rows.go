@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	writes = cmd.NoScript | cmd.Stale | cmd.SkipMonitor | cmd.MovableKeys | cmd.MayReplicate | cmd.RunsOthers
-	reads  = cmd.NoScript | cmd.Stale | cmd.SkipMonitor | cmd.MovableKeys | cmd.ReadOnly | cmd.RunsOthers
+	writes = cmd.NoScript | cmd.NoMandatoryKeys | cmd.Stale | cmd.SkipMonitor | cmd.MovableKeys | cmd.MayReplicate | cmd.RunsOthers
+	reads  = cmd.NoScript | cmd.NoMandatoryKeys | cmd.Stale | cmd.SkipMonitor | cmd.MovableKeys | cmd.ReadOnly | cmd.RunsOthers
 )
 
 func row(name string, flags cmd.Flags, since, what, by string, run func(*cmd.Ctx)) cmd.Spec {
