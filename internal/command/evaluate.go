@@ -112,7 +112,7 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 		return
 	}
 	c.Args, c.Spec, c.call = call.Args, spec, call
-	outer := c.Reading
+	outer, start := c.Reading, len(c.Out.Buf)
 	c.Reading = spec.Flags&(ReadOnly|Write) == ReadOnly
 	defer func() { c.Reading = outer }()
 	if spec.Flags&RunsOthers != 0 {
@@ -130,6 +130,9 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 	}
 	if c.blocked {
 		e.wait(call, spec)
+	}
+	if e.diverted && !e.grouped && c == &e.ctx {
+		e.takeBack(start, nil)
 	}
 }
 
@@ -171,6 +174,12 @@ func (c *Ctx) Reachable(args [][]byte) bool {
 		}
 	}
 	return true
+}
+
+// ReachableKey is Reachable for one key.
+func (c *Ctx) ReachableKey(key []byte) bool {
+	locks, _ := c.Txn.(interface{ Locked(base.Slot) bool })
+	return c.Owns(key) && (locks == nil || !locks.Locked(c.Slot(key)))
 }
 
 // Call runs another command as a part of this one, in the same database, and

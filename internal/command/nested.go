@@ -48,6 +48,21 @@ const maxInner = 64 << 10
 // Written is about how many bytes of effects there are since the round began.
 func (c *Ctx) Written() int { return effects(c.call) }
 
+// Strays says whether a command with these arguments may use keys that it does not
+// name, so that it may have to be evaluated at the gateway.
+func (s *Spec) Strays(args [][]byte) bool {
+	switch {
+	case s.Flags&RunsOthers != 0:
+		return true
+	case s.Undeclared != nil:
+		return s.Undeclared(args)
+	case s.Wraps == 0 || s.Wraps >= len(args):
+		return false
+	}
+	inner := s.table.Lookup(args[s.Wraps:])
+	return inner != nil && inner.CheckArity(len(args)-s.Wraps) && inner.Strays(args[s.Wraps:])
+}
+
 // runOthers runs a command that runs others.
 func (e *Evaluator) runOthers(c *Ctx) {
 	start := len(c.Out.Buf)

@@ -116,6 +116,10 @@ type Spec struct {
 	// all. Arguments that make no sense have no keys: Run says what is wrong.
 	FindKeys func(dst []int, args [][]byte) []int
 
+	// Undeclared says whether a command with these arguments may use keys that it
+	// does not name. Where they are not here, it calls Ctx.Divert before it writes.
+	Undeclared func(args [][]byte) bool
+
 	// Wraps is the place from which on the arguments may be a command of their
 	// own, whose keys count as this one's; 0: nowhere. It is run with Ctx.Call.
 	Wraps int

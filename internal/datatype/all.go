@@ -16,6 +16,7 @@ import (
 	"coterie/internal/datatype/list"
 	"coterie/internal/datatype/scripting"
 	"coterie/internal/datatype/set"
+	"coterie/internal/datatype/sorting"
 	"coterie/internal/datatype/str"
 	"coterie/internal/datatype/stream"
 	"coterie/internal/datatype/zset"
@@ -32,5 +33,5 @@ func Due(s *keyspace.Space, key []byte, r keyspace.Record, budget int) (done int
 
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
-	return slices.Concat(generic.Rows(), scripting.Rows(), str.Rows(), bits.Rows(), hash.Rows(), list.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows(), dump.Rows())
+	return slices.Concat(generic.Rows(), scripting.Rows(), str.Rows(), bits.Rows(), hash.Rows(), list.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows(), dump.Rows(), sorting.Rows())
 }

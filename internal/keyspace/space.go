@@ -83,11 +83,21 @@ type Places interface {
 	// Locate is the map of the partition that owns a slot, whose key is going to
 	// be looked up in a namespace.
 	Locate(db int, slot base.Slot, key []byte) Generations
+	// Prefetch says which keys are going to be looked up next.
+	Prefetch(db int, keys [][]byte)
 }
 
 // Spread makes s, which was just bound, the view of a namespace in all
 // partitions, unless p is nil. It has keys only: it cannot be walked or flushed.
 func (s *Space) Spread(p Places) { s.places = p }
+
+// Prefetch says that the records of these keys are going to be looked up. A view
+// of all partitions then asks for all of them at once.
+func (s *Space) Prefetch(keys [][]byte) {
+	if s.places != nil && len(keys) > 0 {
+		s.places.Prefetch(s.DB, keys)
+	}
+}
 
 // Select turns s to another namespace of the same partition.
 func (s *Space) Select(db int) { s.DB, s.located = db, false }

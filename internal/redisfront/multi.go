@@ -233,7 +233,7 @@ func routeExec(s *session, o *op) {
 	}
 	placed, divided := make([][]share, len(t.queued)), true
 	for i, q := range t.queued {
-		if q.e.spec.Flags&command.RunsOthers != 0 {
+		if q.e.spec.Strays(q.args) {
 			divided = false
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/partition"
+	"coterie/internal/spanning"
 )
 
 const (
@@ -77,7 +78,20 @@ func (s *session) route(o *op) {
 			return
 		}
 	}
+	if spec.Strays(o.args) {
+		s.tryThere(o, p.ID, slot)
+		return
+	}
 	s.request(o, p.ID, slot)
+}
+
+// tryThere has a partition run a command that may need others' keys. If it does,
+// it is evaluated here. Nothing behind it may overtake it.
+func (s *session) tryThere(o *op, p base.PartitionID, slot base.Slot) {
+	first := &partition.Request{}
+	s.fill(first, nil, o.cmd)
+	first.Partition, first.Slot, first.Args = p, slot, o.args
+	s.span(&spanned{o: o, job: spanning.Job{Args: o.args, Keys: s.watchedKeys(nil, o.cmd, o.args)}, first: first})
 }
 
 func (s *session) refuseKey(e *entry) { s.refuse(e, s.keyTooLong()) }

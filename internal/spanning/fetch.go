@@ -162,6 +162,25 @@ func (e *Evaluation) prefetch() {
 	}
 }
 
+// prefetched is how many keys are asked for at once.
+const prefetched = 1024
+
+// Prefetch implements keyspace.Places.
+func (e *Evaluation) Prefetch(db int, keys [][]byte) {
+	for chunk := range slices.Chunk(keys, prefetched) {
+		for range 2 { // again if the generations turned out to be others
+			var missing []partition.Query
+			for _, key := range chunk {
+				missing = append(missing, e.missing(db, base.KeySlot(key), key)...)
+			}
+			if len(missing) == 0 || e.err != nil {
+				break
+			}
+			e.fetch(missing...)
+		}
+	}
+}
+
 // missing are the queries for a key that were not answered yet.
 func (e *Evaluation) missing(db int, slot base.Slot, key []byte) (missing []partition.Query) {
 	id, ok := e.owner(slot)

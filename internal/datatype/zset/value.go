@@ -104,6 +104,12 @@ func (z *Value) Each(visit func(member []byte, score float64) bool) {
 	z.walk(span{0, z.Len()}, false, func(member []byte, o uint64) bool { return visit(member, unorder(o)) })
 }
 
+// Span visits the members from rank first up to, but not including, rank end, in
+// order or backwards, until visit returns false. It must not change the set.
+func (z *Value) Span(first, end uint64, back bool, visit func(member []byte, score float64) bool) {
+	z.walk(span{first, end}, back, func(member []byte, o uint64) bool { return visit(member, unorder(o)) })
+}
+
 // Between visits the members with scores from least up to, but not including,
 // end, in order, until visit returns false. It must not change the set.
 func (z *Value) Between(least, end float64, visit func(member []byte, score float64) bool) {
