@@ -99,6 +99,12 @@ func Run(o Options) *Result {
 	c.found()
 	c.play()
 	c.verify()
+	for _, m := range c.machines { // their coroutines would wait for ever
+		if p := m.proc; p != nil {
+			p.dead = true
+			p.endGateways()
+		}
+	}
 	return &Result{
 		Asked: asked, Options: o, Tail: c.tail(), Hash: c.hash.Sum64(), Lines: c.lines, Events: c.events,
 		Virtual: time.Duration(c.now) * time.Microsecond, Stats: c.stats, Violations: c.broken,
