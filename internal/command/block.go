@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
 	"coterie/internal/resp"
 )
 
@@ -47,6 +48,16 @@ func (c *Ctx) BlockAs(args [][]byte) {
 		return
 	}
 	c.blocked, c.blockedAs = true, args
+}
+
+// Passes says that a command which waits passes a key over: what has come under it
+// meanwhile is not of type t, and so not what it waits for.
+func (c *Ctx) Passes(key []byte, t keyspace.Type) bool {
+	if !c.Waited {
+		return false
+	}
+	r := c.Lookup(key)
+	return r.Exists() && r.Type != t
 }
 
 // TimeUp writes the reply of a command whose time is up.

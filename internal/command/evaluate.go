@@ -121,9 +121,13 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 	}
 	if call.interested() {
 		before := effects(call)
+		var there [][]byte
+		if empties(spec) {
+			there = call.Watches.existing(c.Space)
+		}
 		spec.Run(c)
 		if after := effects(call); after != before || after < 0 {
-			e.touch(call, spec, c.Kept)
+			e.touch(call, c, there)
 		}
 	} else {
 		spec.Run(c)
@@ -192,11 +196,19 @@ func (c *Ctx) Call(args [][]byte, w *resp.Writer) {
 
 // touch tells who watches the keys of a command that wrote, or waits for them;
 // the key at position kept was not written.
-func (e *Evaluator) touch(call *Call, spec *Spec, kept int) {
+// there are the watched keys that were there before one that empties namespaces.
+func (e *Evaluator) touch(call *Call, c *Ctx, there [][]byte) {
+	spec, kept := c.Spec, c.Kept
 	e.keys = spec.AppendKeys(e.keys[:0], call.Args)
-	if len(e.keys) == 0 {
+	switch {
+	case len(e.keys) > 0:
+	case empties(spec):
+		call.Watches.touchGone(c.Space, there)
+		if call.Waiters != nil {
+			call.Waiters.TouchAll()
+		}
+	default: // it has met keys that had expired
 		call.touchedAll()
-		return
 	}
 	for _, i := range e.keys {
 		if i == kept {
@@ -205,6 +217,9 @@ func (e *Evaluator) touch(call *Call, spec *Spec, kept int) {
 		call.touched(WatchedKey(call.DB, call.Args[i]))
 	}
 }
+
+// empties says whether a command is one that empties namespaces.
+func empties(s *Spec) bool { return s.Fan == FanAllOK && s.Flags&Write != 0 }
 
 // Slots visits the slots of all keys that a call names. It is false when the
 // call speaks of a partition as a whole.

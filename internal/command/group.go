@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"coterie/internal/base"
+	"coterie/internal/keyspace"
 )
 
 // A group is what a connection's transaction asks of one partition: the
@@ -293,6 +294,35 @@ func (w *Watches) touch(key []byte) {
 	for _, who := range append([]Watcher(nil), w.of[string(key)]...) {
 		w.forget(who)
 	}
+}
+
+// existing are the watched keys that are there.
+func (w *Watches) existing(s *keyspace.Space) (there [][]byte) {
+	if !w.Any() {
+		return nil
+	}
+	for key := range w.of {
+		if has(s, []byte(key)) {
+			there = append(there, []byte(key))
+		}
+	}
+	return there
+}
+
+// touchGone touches those of some keys that are not there.
+func (w *Watches) touchGone(s *keyspace.Space, some [][]byte) {
+	for _, key := range some {
+		if !has(s, key) {
+			w.touch(key)
+		}
+	}
+}
+
+func has(s *keyspace.Space, watched []byte) bool {
+	db := s.DB
+	defer s.Select(db)
+	s.Select(int(watched[0]))
+	return s.Has(watched[1:])
 }
 
 // TouchAll says that any key may have changed.

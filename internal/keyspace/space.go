@@ -99,6 +99,13 @@ func (s *Space) Prefetch(keys [][]byte) {
 	}
 }
 
+// Has says whether there is a record of a key, its deadline past or not.
+func (s *Space) Has(key []byte) bool {
+	s.locate(key)
+	_, ok := s.Txn.Get(s.rkey)
+	return ok
+}
+
 // Select turns s to another namespace of the same partition.
 func (s *Space) Select(db int) { s.DB, s.located = db, false }
 

@@ -88,11 +88,11 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	return reply
 }
 
-// flushed follows a change of the map of generations.
+// flushed follows a change of the map of generations. The command has told those
+// who watch keys that are gone.
 func (e *evaluator) flushed(txn *partition.Txn) {
 	h := e.part(txn)
 	h.sweeping, h.sweepAt = true, txn.Span().Lo
-	h.watches.TouchAll()
 	txn.Waiters().TouchAll()
 }
 
@@ -112,6 +112,7 @@ func (e *evaluator) part(txn *partition.Txn) *housekeeping {
 func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
 	if slots == nil {
 		e.flushed(txn)
+		e.part(txn).watches.TouchAll()
 		return
 	}
 	if e.watching {

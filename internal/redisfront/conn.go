@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"coterie/internal/command"
 	"coterie/internal/resp"
 )
 
@@ -204,6 +205,20 @@ func cmdWait(s *session, args [][]byte) {
 }
 
 func cmdLastsave(s *session, _ [][]byte) { s.rw.Int(time.Now().Unix()) }
+
+func cmdSave(s *session, _ [][]byte) { s.rw.Simple("OK") }
+
+func cmdBgsave(s *session, args [][]byte) {
+	if len(args) > 2 || len(args) == 2 && !command.Is(args[1], "SCHEDULE") {
+		s.rw.Error(errSyntax)
+		return
+	}
+	s.rw.Simple("Everything acknowledged is on disk already")
+}
+
+func cmdBgrewriteaof(s *session, _ [][]byte) {
+	s.rw.Simple("Everything acknowledged is on disk already, and the log is cut by itself")
+}
 
 func cmdLolwut(s *session, _ [][]byte) {
 	s.rw.Verbatim("txt", "Many machines, one system.\nRedis ver. "+RedisVersion+" as spoken by Coterie "+s.f.opts.Version+"\n")

@@ -79,7 +79,6 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}, reply)
 	if flushed {
-		e.watches(txn).TouchAll()
 		txn.Waiters().TouchAll()
 	}
 	return reply

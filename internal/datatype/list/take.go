@@ -72,6 +72,9 @@ func parseSide(c *command.Ctx, i int) (front, ok bool) {
 // move moves a value from an end of argument 1's list to an end of argument
 // 2's, and replies with it. moved is false when there was none, and no reply.
 func move(c *command.Ctx, from, to bool) (moved bool) {
+	if c.Passes(c.Args[1], keyspace.List) {
+		return false
+	}
 	source, ok := open(c, c.Args[1])
 	switch {
 	case !ok:
@@ -174,6 +177,9 @@ func bPop(front bool) func(*command.Ctx) {
 // with an error.
 func firstOf(c *command.Ctx, keys [][]byte) (l *list, ok bool) {
 	for _, key := range keys {
+		if c.Passes(key, keyspace.List) {
+			continue
+		}
 		if l, ok = open(c, key); !ok || l.Len() > 0 {
 			return l, ok
 		}

@@ -3,6 +3,7 @@ package zset
 import (
 	"coterie/internal/command"
 	"coterie/internal/command/number"
+	"coterie/internal/keyspace"
 )
 
 // end is the end of the order that a command pops from.
@@ -126,11 +127,14 @@ func (m *multiPop) parse(c *command.Ctx, i int) (ok bool) {
 // with an error.
 func first(c *command.Ctx, keys [][]byte) (z Value, ok bool) {
 	for _, key := range keys {
+		if c.Passes(key, keyspace.ZSet) {
+			continue
+		}
 		if z, ok = Open(c, key); !ok || z.Len() > 0 {
 			return z, ok
 		}
 	}
-	return z, true
+	return Value{}, true
 }
 
 // reply pops from the first key that has members; found is false, and nothing
