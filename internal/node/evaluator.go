@@ -1,6 +1,8 @@
 package node
 
 import (
+	"sync/atomic"
+
 	"coterie/internal/base"
 	"coterie/internal/catalog"
 	"coterie/internal/command"
@@ -26,6 +28,7 @@ type evaluator struct {
 	// watching says that there was a group since the last look at any part's
 	// watches: most clusters never have one.
 	watching bool
+	changes  atomic.Int64 // requests that changed something
 }
 
 // housekeeping is what a leader remembers between two rounds of one
@@ -81,7 +84,11 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	if e.watching {
 		call.Watches = &e.part(txn).watches
 	}
+	before := txn.Effects()
 	reply, flushed := e.eval.Evaluate(call, reply)
+	if txn.Effects() != before {
+		e.changes.Add(1)
+	}
 	if flushed {
 		e.flushed(txn)
 	}

@@ -224,7 +224,7 @@ func (s *session) infoPersistence(b *infoText) {
 	b.section("Persistence")
 	b.line("loading", 0)
 	b.line("async_loading", 0)
-	b.line("rdb_changes_since_last_save", 0)
+	b.line("rdb_changes_since_last_save", s.f.router.Stats().Changes) // counted, though all are saved
 	b.line("rdb_bgsave_in_progress", 0)
 	b.line("rdb_last_save_time", time.Now().Unix())
 	b.line("rdb_last_bgsave_status", "ok")
