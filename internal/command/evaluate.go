@@ -207,7 +207,7 @@ func (e *Evaluator) touch(call *Call, c *Ctx, there [][]byte) {
 		if call.Waiters != nil {
 			call.Waiters.TouchAll()
 		}
-	default: // it has met keys that had expired
+	default: // it has exchanged namespaces, or met keys that had expired
 		call.touchedAll()
 	}
 	for _, i := range e.keys {
@@ -218,8 +218,9 @@ func (e *Evaluator) touch(call *Call, c *Ctx, there [][]byte) {
 	}
 }
 
-// empties says whether a command is one that empties namespaces.
-func empties(s *Spec) bool { return s.Fan == FanAllOK && s.Flags&Write != 0 }
+// empties says whether a command is one that empties namespaces, and does nothing
+// else.
+func empties(s *Spec) bool { return s.Name == "flushdb" || s.Name == "flushall" }
 
 // Slots visits the slots of all keys that a call names. It is false when the
 // call speaks of a partition as a whole.

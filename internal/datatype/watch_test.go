@@ -1,6 +1,7 @@
 package datatype_test
 
 import (
+	"bytes"
 	"testing"
 
 	"coterie/internal/base"
@@ -17,6 +18,7 @@ func TestFlushAndWatch(t *testing.T) {
 		{"there", "flushall", 0, false}, {"there", "FLUSHDB", 0, false},
 		{"absent", "flushall", 0, true}, {"absent", "flushdb", 0, true},
 		{"there", "flushdb", 1, true}, {"there", "flushall", 1, false},
+		{"there", "swapdb 0 1", 0, false}, {"absent", "swapdb 0 1", 0, false}, {"there", "swapdb 0 1", 5, false},
 	} {
 		s := newServer(t, 1)
 		watches := &command.Watches{}
@@ -28,7 +30,7 @@ func TestFlushAndWatch(t *testing.T) {
 		s.run("set", "other", "x")
 		watched := command.WatchedKey(0, []byte(tc.key))
 		call(true, 0, command.WatchGroup(7, watched)...)
-		if got := call(false, tc.db, []byte(tc.flush)); got != "+OK\r\n" {
+		if got := call(false, tc.db, bytes.Fields([]byte(tc.flush))...); got != "+OK\r\n" {
 			t.Fatalf("%s: %q", tc.flush, got)
 		}
 		got := call(true, 0, command.ExecGroup(7, [][]byte{watched}, []command.Grouped{{Args: [][]byte{[]byte("exists"), []byte("there")}}})...)
