@@ -23,8 +23,9 @@ const (
 // evaluator runs requests for the shard: catalog commands in partition 0,
 // the command table everywhere else.
 type evaluator struct {
-	eval  *command.Evaluator
-	parts map[base.PartitionID]*housekeeping
+	eval    *command.Evaluator
+	scripts *scripting.Machine
+	parts   map[base.PartitionID]*housekeeping
 	// watching says that there was a group since the last look at any part's
 	// watches: most clusters never have one.
 	watching bool
@@ -55,7 +56,7 @@ func newEvaluator(n *Node, table *command.Table) *evaluator {
 		eval:  command.NewEvaluator(table, valueLimits(n.cfg)),
 		parts: map[base.PartitionID]*housekeeping{},
 	}
-	scripting.Attach(e.eval, n.scripts, leaderControl{n.log, n.started})
+	e.scripts = scripting.Attach(e.eval, n.scripts, leaderControl{n.log, n.started})
 	return e
 }
 

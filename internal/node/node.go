@@ -302,6 +302,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.broker = broker.New(broker.Config{Network: (*network)(n), Log: n.log})
 	n.evaluator.eval.Receivers = n.broker.Receivers
 	n.front = n.newFront(table)
+	n.evaluator.scripts.Monitor = n.front.MonitorScript
 	n.transport, err = transport.New(transport.Config{
 		Node: n.id.Node, Cluster: cluster, Incarnation: n.id.Incarnation, Listener: n.listeners.peer,
 		Resolve: n.resolve, Handler: (*handler)(n), Logger: n.log, Limits: n.transportLimits(),

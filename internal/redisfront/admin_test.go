@@ -140,7 +140,8 @@ func TestClientPause(t *testing.T) {
 	check("$-1\r\n", "get", "a")
 	check("+OK\r\n", "multi")
 	check("+QUEUED\r\n", "get", "a")
-	check("*1\r\n$-1\r\n", "exec") // it reads only
+	check("*1\r\n$-1\r\n", "exec")                                  // it reads only
+	check(":1\r\n", "eval", "#!lua flags=no-writes\nreturn 1", "0") // neither does this
 	check("+OK\r\n", "client", "unpause")
 	if got := other.reply() + other.reply(); got != "+OK\r\n$1\r\n1\r\n" {
 		t.Errorf("%q", got)
@@ -181,6 +182,20 @@ func TestSecretsAreHidden(t *testing.T) {
 		}
 	}
 	if got := c.do("slowlog", "get", "-1"); strings.Contains(got, "word") || !strings.Contains(got, "(redacted)") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMonitorShowsScripts(t *testing.T) {
+	addr, _ := serveFake(t, newFake(t, fakeLoop, 3), Limits{})
+	c, m := dial(t, addr), dial(t, addr)
+	m.do("monitor")
+	check := checker(t, c)
+	check("$1\r\n2\r\n", "eval", "redis.call('set', KEYS[1], 1) redis.call('set', KEYS[2], 2) return redis.call('get', KEYS[2])", "2", "a", "b") // over two partitions
+	if got := m.reply(); !strings.Contains(got, `"eval"`) {
+		t.Errorf("%q", got)
+	}
+	if got := m.reply(); !strings.Contains(got, `[0 lua] "set" "a" "1"`) {
 		t.Errorf("%q", got)
 	}
 }

@@ -330,12 +330,24 @@ func cmdMonitor(s *session, _ [][]byte) {
 
 // feedMonitors shows a command to every connection that watches.
 func (f *Front) feedMonitors(s *session, e *entry, args [][]byte) {
-	if e.spec.Flags&command.SkipMonitor != 0 {
+	if e.spec.Flags&command.SkipMonitor != 0 && !e.scripted { // a script comes before what it calls
 		return
 	}
+	f.show(int(s.db.Load()), s.remote, redacted(e, args))
+}
+
+// MonitorScript shows what a script calls that runs on this node.
+func (f *Front) MonitorScript(db int, args [][]byte) {
+	if f.monitors.Load() > 0 {
+		f.show(db, "lua", args)
+	}
+}
+
+// show writes a command to the connections that watch.
+func (f *Front) show(db int, who string, args [][]byte) {
 	now := time.Now().UnixMicro()
-	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now/1e6, now%1e6, s.db.Load(), s.remote)
-	for _, a := range redacted(e, args) {
+	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now/1e6, now%1e6, db, who)
+	for _, a := range args {
 		line = append(line, ' ')
 		line = appendQuoted(line, a)
 	}

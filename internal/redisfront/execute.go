@@ -39,7 +39,7 @@ func (s *session) execute(o *op) {
 		if e.scripted && s.multi == nil && s.subs.any() {
 			s.hold()
 		}
-		if s.f.pause.until.Load() != 0 && s.f.pause.concerns(s, e) && !s.waitForPause(e) {
+		if s.f.pause.until.Load() != 0 && s.f.pause.concerns(s, e, args) && !s.waitForPause(e, args) {
 			s.ending = true
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coterie/internal/command"
+	"coterie/internal/script"
 )
 
 // pause is what CLIENT PAUSE has asked for: the node's own connections wait
@@ -93,41 +94,59 @@ func (f *Front) wakePaused() {
 }
 
 // concerns says whether a command has to wait now.
-func (p *pause) concerns(s *session, e *entry) bool {
+func (p *pause) concerns(s *session, e *entry, args [][]byte) bool {
 	until := p.until.Load()
-	return until != 0 && s.f.nanos() < until && e.full != "client|unpause" && (p.all.Load() || s.mayWrite(e))
+	return until != 0 && s.f.nanos() < until && e.full != "client|unpause" && (p.all.Load() || s.mayWrite(e, args))
 }
 
 // mayWrite says whether a command may change anything that others see.
-func (s *session) mayWrite(e *entry) bool {
+func (s *session) mayWrite(e *entry, args [][]byte) bool {
 	switch e.full {
 	case "exec":
 		if s.multi == nil {
 			return false
 		}
 		for _, q := range s.multi.queued {
-			if s.mayWrite(q.e) {
+			if s.mayWrite(q.e, q.args) {
 				return true
 			}
 		}
 		return false
-	case "publish", "spublish", "pfcount", "eval", "evalsha", "fcall":
+	case "publish", "spublish", "pfcount":
 		return true
+	case "eval", "evalsha", "fcall":
+		return s.f.scripts.mayWrite(e.full, string(args[1]))
 	}
-	return e.spec.Flags&command.Write != 0
+	return e.spec.Flags&(command.Write|command.MayReplicate) != 0
 }
 
 // waitForPause waits until a command may run. What was sent before it runs
 // meanwhile. It is false when the session is over.
-func (s *session) waitForPause(e *entry) bool {
+func (s *session) waitForPause(e *entry, args [][]byte) bool {
 	s.submit()
 	s.f.blocked.clients.Add(1)
 	defer s.f.blocked.clients.Add(-1)
 	m := &s.mu
 	m.Lock()
 	defer m.Unlock()
-	for !m.dead && s.f.pause.concerns(s, e) {
+	for !m.dead && s.f.pause.concerns(s, e, args) {
 		s.cond.Wait()
 	}
 	return !m.dead
+}
+
+// mayWrite says whether a script, or a function, may write: it has not declared
+// that it does not.
+func (x *scripts) mayWrite(command, what string) bool {
+	switch command {
+	case "eval":
+		sc, _ := x.store.Compile(what)
+		return sc != nil && sc.Flags&script.NoWrites == 0 // one that is none is answered with why
+	case "evalsha":
+		sc := x.store.Script(what)
+		return sc != nil && sc.Flags&script.NoWrites == 0
+	default:
+		_, f := x.store.Function(what)
+		return f != nil && f.Flags&script.NoWrites == 0
+	}
 }

@@ -95,6 +95,7 @@ func (f *Front) takeEvaluator() (e *scriptEvaluator) {
 	if e == nil {
 		e = &scriptEvaluator{eval: command.NewEvaluator(f.opts.Table, f.opts.Limits.Values)}
 		e.machine = scripting.Attach(e.eval, x.store, nil)
+		e.machine.Monitor = f.MonitorScript
 		e.eval.Receivers = f.broker.Receivers
 	}
 	e.eval.Events = keyspace.Classes(f.events.Load())

@@ -48,6 +48,8 @@ type Machine struct {
 	Store   *script.Store
 	Engine  *script.Engine
 	Control Control // nil: nobody
+	// Monitor is shown what scripts call; nil: nobody.
+	Monitor func(db int, args [][]byte)
 }
 
 // Attach gives an evaluator's scripts a store, and somebody who watches over them.
@@ -174,6 +176,9 @@ func (h *host) Call(args [][]byte, proto int) (reply []byte, refusal string, ok 
 		return nil, "'" + spec.Full + "' asks all partitions and is not allowed from script", true
 	case whole, !spans && !h.c.Reachable(args):
 		return nil, "", false
+	}
+	if h.m.Monitor != nil {
+		h.m.Monitor(h.c.DB, args)
 	}
 	w := h.c.Scratch(proto)
 	h.c.Call(args, w)
