@@ -68,7 +68,11 @@ func TestRealClients(t *testing.T) {
 	})
 	t.Run("redis-cli", func(t *testing.T) { redisCLI(t, c) })
 	t.Run("redis-benchmark", func(t *testing.T) { redisBenchmark(t, c) })
-	t.Run("ioredis", func(t *testing.T) { ioredis(t, c) })
+	for _, name := range []string{"ioredis", "node-redis"} {
+		t.Run(name, func(t *testing.T) {
+			runJS(t, patience*slow(), filepath.Join(modules(t, "nodejs"), name+".js"), c.nodes[1].redis, c.nodes[0].cluster)
+		})
+	}
 	t.Run("redis-py's words", func(t *testing.T) { redisPy(t, c) })
 }
 
@@ -256,34 +260,6 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.b.String()
-}
-
-// ioredisVersion is the client that is fetched where there are node and npm,
-// and a registry that answers.
-const ioredisVersion = "ioredis@5.8.2"
-
-func ioredis(t *testing.T, c *cluster) {
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skip(name + " is not installed")
-		}
-	}
-	dir := t.TempDir()
-	if out, err := tool(t, "", "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--silent", ioredisVersion); err != nil {
-		t.Skipf("npm does not install %s: %v\n%s", ioredisVersion, err, out)
-	}
-	script, err := os.ReadFile("testdata/ioredis.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := filepath.Join(dir, "ioredis.js") // beside its modules
-	if err := os.WriteFile(at, script, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := tool(t, "", "node", at, c.nodes[1].redis, c.nodes[0].cluster)
-	if err != nil || !strings.HasSuffix(out, "ok\n") {
-		t.Errorf("%v\n%s", err, out)
-	}
 }
 
 // redisPy says what redis-py says at the beginning of a connection, and

@@ -11,6 +11,8 @@
 //
 //	go test ./test/e2e -run TestLinearizable -e2e.for 10m -e2e.seed 7
 //	go test ./test/e2e -run TestLeaderKillGap -e2e.kills 20 -v
+//	go test ./test/e2e -run TestAsynq -e2e.asynq 100000 -timeout 30m -v
+//	go test ./test/e2e -run 'TestBullMQ|TestRealClients' -e2e.npm
 //	go test ./test/e2e -e2e.race            # nodes built with the race detector
 //
 // Under -short only the tests that need a second or two run.

@@ -17,6 +17,8 @@ var (
 	flagMembers = flag.Int("e2e.members", 100_000, "members of TestLargeSortedSet's set")
 	flagRace    = flag.Bool("e2e.race", raceEnabled, "build the nodes with the race detector; default as the test itself")
 	flagBinary  = flag.String("e2e.binary", "", "test this binary instead of building one")
+	flagNpm     = flag.Bool("e2e.npm", os.Getenv("CI") != "", "fetch the packages that clients in JavaScript need; default in CI. Otherwise those installed beside them in test/clients are used")
+	flagAsynq   = flag.Int("e2e.asynq", 0, "tasks of TestAsynq, which fetches asynq; 0: a few, if it was fetched before")
 	flagKeep    = flag.Bool("e2e.keep", false, "keep the nodes' directories and logs")
 )
 
