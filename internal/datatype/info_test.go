@@ -52,7 +52,7 @@ var differs = map[string]bool{
 	"blpop flags": true, "brpop flags": true, "blmove flags": true, "brpoplpush flags": true, // scripts may run them since 7.2
 	"randomkey tips": true, "zrank arity": true, "zrevrank arity": true, "bzpopmin flags": true, "bzpopmax flags": true, // those of a later Redis
 	"eval key specs": true, "eval_ro key specs": true, "evalsha key specs": true, "evalsha_ro key specs": true, "fcall key specs": true, "fcall_ro key specs": true,
-	"georadius key specs": true, "georadiusbymember key specs": true, // keys behind a word are not described
+	"sort key specs": true, "sort_ro key specs": true, "georadius key specs": true, "georadiusbymember key specs": true, // keys behind a word are not described
 }
 
 func compareInfo(t *testing.T, name string, want, got resp.Value) {

@@ -1,6 +1,7 @@
 package bits
 
 import (
+	"bytes"
 	"math/bits"
 
 	"coterie/internal/command"
@@ -12,6 +13,9 @@ import (
 const errOffset = "ERR bit offset is not an integer or out of range"
 
 func put(c *command.Ctx, event string, key []byte, old keyspace.Record, body []byte, expireAt int64) {
+	if old.Exists() && old.Type == keyspace.String && old.ExpireAt == expireAt && bytes.Equal(old.Body, body) {
+		return
+	}
 	c.Put(key, old, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body})
 	if event != "" {
 		c.Notify(keyspace.StringEvent, event, key)
