@@ -13,7 +13,7 @@ import (
 const errOffset = "ERR bit offset is not an integer or out of range"
 
 func put(c *command.Ctx, event string, key []byte, old keyspace.Record, body []byte, expireAt int64) {
-	if old.Exists() && old.Type == keyspace.String && old.ExpireAt == expireAt && bytes.Equal(old.Body, body) {
+	if event != "set" && old.Exists() && old.ExpireAt == expireAt && bytes.Equal(old.Body, body) {
 		return
 	}
 	c.Put(key, old, keyspace.Record{Type: keyspace.String, ExpireAt: expireAt, Body: body})
