@@ -175,6 +175,21 @@ func (s *Spec) access() []string {
 	return []string{"RO", "access"}
 }
 
+// accessAt is what a command with movable keys does to the one at a position: of
+// its key specs, the first may be of one place, and the last is of all others.
+func (s *Spec) accessAt(at int) []string {
+	specs := s.KeySpecs
+	switch {
+	case len(specs) == 0:
+		return s.access()
+	case specs[0].Keys.First == at && !specs[0].Numbered && specs[0].Keyword == "":
+		return specs[0].Flags
+	case len(specs) == 1 && !specs[0].Numbered && s.Flags&Write != 0: // behind STORE
+		return []string{"OW", "update"}
+	}
+	return specs[len(specs)-1].Flags
+}
+
 // accessOf is what a call with these arguments does to the keys of a range.
 func (s *Spec) accessOf(ks KeySpec, line [][]byte) []string {
 	if !slices.Contains(ks.Flags, "variable_flags") {
@@ -310,7 +325,7 @@ func (t *Table) getKeys(w *resp.Writer, line [][]byte, withFlags bool) {
 	var uses []use
 	if s.FindKeys != nil {
 		for _, at := range s.FindKeys(nil, line) {
-			uses = append(uses, use{at, s.access()})
+			uses = append(uses, use{at, s.accessAt(at)})
 		}
 	}
 	for _, ks := range s.keySpecs() {

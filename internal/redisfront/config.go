@@ -176,6 +176,14 @@ func (c *settings) checked(args [][]byte) (values map[string]string, cluster []s
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	values = make(map[string]string)
+	seen := make(map[string]bool)
+	for i := 0; i < len(args); i += 2 {
+		name := strings.ToLower(string(clip(args[i])))
+		if seen[name] && c.mu.byName[name] != nil {
+			return nil, nil, setFailed(name, "duplicate parameter")
+		}
+		seen[name] = true
+	}
 	for i := 0; i < len(args); i += 2 {
 		name := strings.ToLower(string(clip(args[i])))
 		p := c.mu.byName[name]
@@ -183,13 +191,8 @@ func (c *settings) checked(args [][]byte) (values map[string]string, cluster []s
 			return nil, nil, "ERR Unknown option or number of arguments for CONFIG SET - '" + name + "'"
 		}
 		value := string(args[i+1])
-		switch _, twice := values[name]; {
-		case twice:
-			why = "duplicate parameter"
-		case len(value) > settingMax:
+		if value, why = p.check(value); len(value) > settingMax {
 			why = "argument is too long"
-		default:
-			value, why = p.check(value)
 		}
 		if why != "" {
 			return nil, nil, setFailed(name, why)

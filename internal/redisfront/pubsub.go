@@ -386,9 +386,9 @@ func pubsubSpecs() []frontSpec {
 		of("punsubscribe", -1, "2.0.0", "O(N) over the patterns", "Gets no more messages by patterns, or by none at all.", unsubscribe(pubsub.Pattern), command.Pattern("pattern").Many().Opt()),
 		of("ssubscribe", -2, "7.0.0", "O(N) over the channels", "Begins to get the messages of sharded channels.", subscribe(pubsub.Shard), command.Text("shardchannel").Many()),
 		of("sunsubscribe", -1, "7.0.0", "O(N) over the channels", "Gets no more messages of sharded channels, or of none at all.", unsubscribe(pubsub.Shard), command.Text("shardchannel").Many().Opt()),
-		row("publish", 3, command.PubSub|quick, g, "2.0.0", "O(N+M) over the subscribers of the channel and the patterns there are", "Sends a message to a channel's subscribers on all nodes.",
+		row("publish", 3, command.PubSub|command.MayReplicate|quick, g, "2.0.0", "O(N+M) over the subscribers of the channel and the patterns there are", "Sends a message to a channel's subscribers on all nodes.",
 			publish(false), command.Text("channel"), command.Text("message")),
-		row("spublish", 3, command.PubSub|quick, g, "7.0.0", "O(N) over the channel's subscribers", "Sends a message to a sharded channel's subscribers on all nodes.",
+		row("spublish", 3, command.PubSub|command.MayReplicate|quick, g, "7.0.0", "O(N) over the channel's subscribers", "Sends a message to a sharded channel's subscribers on all nodes.",
 			publish(true), command.Text("shardchannel"), command.Text("message")),
 	}
 	for i := range all[6:8] { // in scripts

@@ -67,7 +67,7 @@ func TestLikeRedis(t *testing.T) {
 		"CLIENT PAUSE", "CLIENT PAUSE x", "CLIENT PAUSE -1", "CLIENT PAUSE 1 foo", "CLIENT PAUSE 1 WRITE", "CLIENT UNPAUSE",
 		"CONFIG SET hz x", "CONFIG SET save a", "CONFIG SET appendonly maybe", "CONFIG SET maxmemory-policy foo", "CONFIG SET maxmemory-clients 200%", "CONFIG SET daemonize yes",
 		"CONFIG SET maxmemory-samples 0", "CONFIG SET hz 20 hz 30", "CONFIG SET slowlog-max-len x", "CONFIG SET nosuch 1", "CONFIG SET latency-tracking-info-percentiles 101", "CONFIG SET client-query-buffer-limit x",
-		"COMMAND GETKEYSANDFLAGS SET k v", "COMMAND GETKEYSANDFLAGS SET k v GET", "COMMAND GETKEYSANDFLAGS MSET a 1 b 2", "COMMAND LIST FILTERBY FOO x", "COMMAND LIST x", "COMMAND INFO get|x",
+		"COMMAND GETKEYSANDFLAGS SET k v", "COMMAND GETKEYSANDFLAGS SET k v GET", "COMMAND GETKEYSANDFLAGS MSET a 1 b 2", "COMMAND GETKEYSANDFLAGS ZUNIONSTORE d 2 a b", "COMMAND GETKEYSANDFLAGS SORT a STORE b", "COMMAND GETKEYSANDFLAGS LMPOP 2 a b LEFT", "COMMAND GETKEYSANDFLAGS EVAL x 1 a", "CONFIG SET maxmemory 1 maxmemory 2", "COMMAND LIST FILTERBY FOO x", "COMMAND LIST x", "COMMAND INFO get|x",
 		"LATENCY GRAPH foo", "LATENCY HISTORY", "LATENCY FOO",
 		"CONFIG", "CONFIG GET", "CONFIG GET nosuch", "CONFIG GET save", "CONFIG GET databases", "CONFIG GET maxmemory-policy", "CONFIG SET a", "CONFIG FOO",
 		"CONFIG SET hash-max-listpack-entries 5", "CONFIG GET hash-max-listpack-entries",
