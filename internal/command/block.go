@@ -164,7 +164,7 @@ func (c *Call) interested() bool { return c.Watches.Any() || c.Waiters != nil &&
 
 // touched tells all who are interested that a key was written.
 func (c *Call) touched(key []byte) {
-	c.Watches.touch(key)
+	c.Watches.Touch(key)
 	if c.Waiters != nil {
 		c.Waiters.Touch(key)
 	}

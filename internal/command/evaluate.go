@@ -12,6 +12,8 @@ import (
 type Evaluator struct {
 	// Events are the keyspace events that subscribers want to be told of.
 	Events keyspace.Classes
+	// Limits are the namespaces' for calls that have none of their own.
+	Limits *keyspace.NamespaceLimits
 	// Receivers is how many subscribers a message would have; nil: none.
 	Receivers func(sharded bool, channel []byte) int64
 
@@ -58,6 +60,12 @@ type Call struct {
 	Places  keyspace.Places
 	Gateway base.NodeID
 	Watches *Watches
+	// Limits of the namespaces, nil if there are none, and what the leader
+	// remembers of them. NoEvict says that nothing may be evicted for the call,
+	// which must write to no keys that it does not name.
+	Limits  *keyspace.NamespaceLimits
+	Caches  *keyspace.Caches
+	NoEvict bool
 	// Waiters may be nil. Blocking says that the call may become one of them,
 	// Waited that it is one and runs again.
 	Waiters  Waiters
@@ -89,6 +97,11 @@ func (e *Evaluator) bind(call Call, db int) {
 	if call.Places != nil {
 		gens = &keyspace.Generations{} // Spread finds them key by key
 	}
+	limits := call.Limits
+	if limits == nil {
+		limits = e.Limits
+	}
+	e.space.Limit(limits, call.Caches)
 	e.space.Bind(call.Txn, call.Partition, call.Span, min(db, keyspace.Namespaces-1), gens)
 	e.space.Spread(call.Places)
 	e.space.Events, e.space.Reading = e.Events, false
@@ -99,6 +112,19 @@ func (e *Evaluator) run(call Call) {
 	e.ctx = Ctx{Space: &e.space, Out: &e.out, MayBlock: call.Blocking && call.Waiters != nil, Waited: call.Waited, eval: e}
 	e.call = call
 	e.dispatch(&e.call, &e.ctx)
+}
+
+// errOOM is for a command that may need memory which its namespace has not.
+const errOOM = "OOM command not allowed when used memory > 'maxmemory'."
+
+// room makes room in a limited namespace for a command that writes. It is false
+// when there is none and the command would need it.
+func (e *Evaluator) room(call *Call, c *Ctx, spec *Spec) bool {
+	if call.Caches == nil || spec.Flags&(Write|DenyOOM|RunsOthers) == 0 || spec.Flags&ReadOnly != 0 {
+		return true
+	}
+	fits := c.MakeRoom(!call.NoEvict, func(key []byte) { call.touched(WatchedKey(uint8(c.DB), key)) })
+	return fits || spec.Flags&DenyOOM == 0
 }
 
 // dispatch runs a command over the space as it is bound.
@@ -114,7 +140,13 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 	c.Args, c.Spec, c.call = call.Args, spec, call
 	outer, start := c.Reading, len(c.Out.Buf)
 	c.Reading = spec.Flags&(ReadOnly|Write) == ReadOnly
-	defer func() { c.Reading = outer }()
+	quiet := c.Quiet
+	defer func() { c.Reading, c.Quiet = outer, quiet }()
+	if !e.room(call, c, spec) {
+		c.Fail(errOOM)
+		return
+	}
+	defer c.Settle()
 	if spec.Flags&RunsOthers != 0 {
 		e.runOthers(c) // what they write is told one by one
 		return
@@ -190,7 +222,7 @@ func (c *Ctx) ReachableKey(key []byte) bool {
 // writes its reply to w. Its keys must be [Ctx.Reachable]. It does not block.
 func (c *Ctx) Call(args [][]byte, w *resp.Writer) {
 	inner := *c.call
-	inner.Args, inner.DB, inner.Blocking = args, uint8(c.DB), false
+	inner.Args, inner.DB, inner.Blocking, inner.NoEvict = args, uint8(c.DB), false, true
 	c.eval.dispatch(&inner, &Ctx{Space: c.Space, Out: w, eval: c.eval})
 }
 

@@ -142,7 +142,9 @@ func (e *Evaluator) runGroup(call Call) {
 func (e *Evaluator) settled(call Call, watched []byte) {
 	e.bind(call, int(watched[0]))
 	before := effects(&call)
+	e.space.Quiet = true
 	e.space.Lookup(watched[1:])
+	e.space.Settle()
 	if effects(&call) != before {
 		call.touched(watched)
 	}
@@ -286,8 +288,8 @@ func (w *Watches) forget(who Watcher) {
 	}
 }
 
-// touch says that a key has changed: who watches it, watches nothing any more.
-func (w *Watches) touch(key []byte) {
+// Touch says that a key has changed: who watches it, watches nothing any more.
+func (w *Watches) Touch(key []byte) {
 	if !w.Any() {
 		return
 	}
@@ -313,7 +315,7 @@ func (w *Watches) existing(s *keyspace.Space) (there [][]byte) {
 func (w *Watches) touchGone(s *keyspace.Space, some [][]byte) {
 	for _, key := range some {
 		if !has(s, key) {
-			w.touch(key)
+			w.Touch(key)
 		}
 	}
 }
@@ -339,7 +341,7 @@ func (w *Watches) TouchSlots(slots map[base.Slot]bool) {
 	}
 	for key := range w.of {
 		if slots[base.KeySlot([]byte(key[1:]))] {
-			w.touch([]byte(key))
+			w.Touch([]byte(key))
 		}
 	}
 }

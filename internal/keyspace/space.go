@@ -41,6 +41,14 @@ type Space struct {
 	Events  Classes
 	Reading bool
 
+	// Quiet says that the command leaves no traces of use on keys.
+	Quiet bool
+	// limits are nil if no namespace has one, caches where this is no leader; see
+	// Limit.
+	limits *NamespaceLimits
+	caches *Caches
+	meter  *meter
+
 	places  Places // nil: all of one partition
 	flushed bool
 	now     int64
@@ -57,6 +65,14 @@ type Space struct {
 // load it anew when Flushed says so, and whenever effects were thrown away.
 func (s *Space) Bind(txn kv.Txn, pid base.PartitionID, span base.Span, db int, gens *Generations) {
 	s.Txn, s.Partition, s.Span, s.DB = txn, pid, span, db
+	s.Quiet = false
+	if s.limits != nil {
+		if s.meter == nil {
+			s.meter = &meter{space: s}
+		}
+		s.meter.Txn, s.meter.db, s.meter.changes = txn, db, s.meter.changes[:0]
+		s.Txn = s.meter
+	}
 	if gens != nil {
 		s.gens = *gens
 	} else {
@@ -75,6 +91,18 @@ func (s *Space) Bind(txn kv.Txn, pid base.PartitionID, span base.Span, db int, g
 		if cap(*b) > maxScratch {
 			*b = nil
 		}
+	}
+}
+
+// Caches are a leader's, by namespace; nil where there is no limit.
+type Caches [Namespaces]*Cache
+
+// Limit says what the namespaces are limited to, from the next Bind on, and what
+// the leader remembers of them: nil where none have limits, and at who leads
+// nothing.
+func (s *Space) Limit(limits *NamespaceLimits, caches *Caches) {
+	if s.limits, s.caches = limits, caches; limits == nil {
+		s.meter, s.caches = nil, nil
 	}
 }
 
@@ -154,6 +182,7 @@ func (s *Space) Lookup(key []byte) Record {
 		s.missed(key)
 		return Record{}
 	}
+	s.used()
 	return r
 }
 
@@ -186,6 +215,7 @@ func (s *Space) Put(key []byte, old, r Record) {
 		return
 	}
 	s.locate(key)
+	s.used()
 	s.enc = AppendRecord(s.enc[:0], r)
 	s.Txn.Set(s.rkey, s.enc)
 	d := delta{expires: deadlines(r) - deadlines(old)}
@@ -276,6 +306,9 @@ func (s *Space) MoveTo(db int, key []byte, r Record) {
 	s.Select(db)
 	s.Put(key, Record{}, r)
 	s.Select(from)
+	if obj, ok := r.Object(); ok && s.meter != nil {
+		s.meter.moved(s.Slot(key), obj, db)
+	}
 }
 
 // Copy stores a copy of r, the record of a key in slot from, under dst of
@@ -325,6 +358,17 @@ func (s *Space) addCount(slot base.Slot, gen uint32, d delta) {
 	if d == (delta{}) {
 		return
 	}
-	s.xkey = keys.CounterKey(s.xkey[:0], slot, gen)
-	addCount(s.Txn, s.xkey, d)
+	if s.meter == nil {
+		s.xkey = keys.CounterKey(s.xkey[:0], slot, gen)
+		addCount(s.Txn, s.xkey, d)
+		return
+	}
+	key := keys.CounterKey(nil, slot, gen)
+	before := loadCount(s.Txn, key)
+	after := before
+	if s.Txn.Err() == nil {
+		after.add(d)
+	}
+	s.meter.counted(slot, &before, &after)
+	storeCount(s.Txn, key, after)
 }

@@ -194,6 +194,7 @@ func (x *expirer) meet(index []byte, e keys.Expiry, budget int) (work, removed i
 			x.space.Bind(x.txn, x.pid, x.span, db, x.gens)
 			n := x.due(&x.space, bytes.Clone(e.Key), r, budget)
 			touched(x.txn, e.Key)
+			x.uncount(e)
 			return n, n
 		}
 	} else if r.ExpireAt != e.DeadlineMs && r.DueAt != e.DeadlineMs {
@@ -218,8 +219,30 @@ func (x *expirer) namespace(gen uint32) (db int, ok bool) {
 	return 0, false
 }
 
+// uncount has a slot's bytes counted again, if they are counted at all.
+func (x *expirer) uncount(e keys.Expiry) {
+	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
+	if c := loadCount(x.txn, x.scratch); c.Epoch != 0 && c.Keys > 0 {
+		c.Epoch, c.Bytes = 0, 0
+		storeCount(x.txn, x.scratch, c)
+	}
+}
+
 // remove removes a key with all that belongs to it.
 func (x *expirer) remove(e keys.Expiry, r Record) {
+	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
+	d, all := delta{keys: -1, expires: -deadlines(r)}, true
+	obj, large := r.Object()
+	if c := loadCount(x.txn, x.scratch); c.Epoch != 0 {
+		if large {
+			d.bytes, all = objectSize(x.txn, e.Slot, obj)
+		}
+		x.scratch = keys.RecordKey(x.scratch[:0], e.Slot, e.Gen, e.Key)
+		if v, ok := x.txn.Get(x.scratch); ok {
+			d.bytes += recordSize(x.scratch, v, keys.Record{Slot: e.Slot, Gen: e.Gen, Key: e.Key})
+		}
+		d.bytes = -d.bytes
+	}
 	x.scratch = keys.RecordKey(x.scratch[:0], e.Slot, e.Gen, e.Key)
 	x.txn.Delete(x.scratch)
 	for _, at := range r.moments() {
@@ -228,11 +251,13 @@ func (x *expirer) remove(e keys.Expiry, r Record) {
 			x.txn.Delete(x.scratch)
 		}
 	}
-	if obj, ok := r.Object(); ok {
+	if large {
 		dropElements(x.txn, e.Slot, obj)
 	}
 	x.scratch = keys.CounterKey(x.scratch[:0], e.Slot, e.Gen)
-	addCount(x.txn, x.scratch, delta{keys: -1, expires: -deadlines(r)})
+	if addCount(x.txn, x.scratch, d); !all {
+		x.uncount(e)
+	}
 	touched(x.txn, e.Key)
 	if x.space.Events&ExpiredEvent == 0 {
 		return

@@ -208,7 +208,9 @@ const settingEvents = "notify-keyspace-events"
 func (n *Node) applySettings() {
 	value := n.view.Meta.Settings[settingEvents]
 	n.evaluator.eval.Events, _ = keyspace.ParseClasses(value)
+	n.evaluator.limit(keyspace.ParseLimits(n.view.Meta.Settings))
 	n.front.Settings(map[string]string{settingEvents: value})
+	n.front.Limits(n.view.Meta.Settings)
 }
 
 // setPeers makes the peers' addresses known, and remembers them for the next

@@ -26,6 +26,10 @@ type evaluator struct {
 	eval    *command.Evaluator
 	scripts *scripting.Machine
 	parts   map[base.PartitionID]*housekeeping
+	// limits are nil while no namespace has one; limitsAt counts their changes.
+	limits   *keyspace.NamespaceLimits
+	limitsAt uint64
+	evicted  atomic.Uint64
 	// watching says that there was a group since the last look at any part's
 	// watches: most clusters never have one.
 	watching bool
@@ -42,6 +46,8 @@ type housekeeping struct {
 	sweeping bool
 	sweepAt  uint16
 	watches  command.Watches
+	caches   keyspace.Caches
+	limitsAt uint64 // as of which caches are
 }
 
 var _ partition.Evaluator = (*evaluator)(nil)
@@ -78,6 +84,9 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
 		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}
+	if e.limits != nil {
+		call.Limits, call.Caches, call.NoEvict = e.limits, e.caches(txn), txn.Preparing()
+	}
 	if req.Flags&partition.Group != 0 {
 		e.watching = true
 		call.Group, call.Gateway = true, req.Origin.Gateway
@@ -96,10 +105,66 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	return reply
 }
 
+// limit follows the limits of namespaces.
+func (e *evaluator) limit(limits keyspace.NamespaceLimits) {
+	switch {
+	case !limits.Any():
+		e.limits = nil
+	case e.limits == nil || *e.limits != limits:
+		e.limits = &limits
+	default:
+		return
+	}
+	e.limitsAt++
+}
+
+// caches are what the leadership remembers of limited namespaces.
+func (e *evaluator) caches(txn *partition.Txn) *keyspace.Caches {
+	h := e.part(txn)
+	if h.limitsAt != e.limitsAt {
+		h.limitsAt = e.limitsAt
+		for db, limit := range e.limits {
+			switch c := h.caches[db]; {
+			case limit.Bytes == 0:
+				h.caches[db] = nil
+			case c == nil:
+				h.caches[db] = keyspace.NewCache(limit, txn.Span(), txn.Now().Millis())
+			default:
+				c.Follow(limit, txn.Span())
+			}
+		}
+	}
+	return &h.caches
+}
+
+// maintain is the housekeeping of limited namespaces.
+func (e *evaluator) maintain(txn *partition.Txn, expired bool) (more bool) {
+	caches := e.caches(txn)
+	for _, c := range caches {
+		if expired && c != nil {
+			c.Dirty()
+		}
+	}
+	n := uint64(0)
+	more = keyspace.Maintain(txn, txn.Partition(), txn.Span(), e.limits, caches, e.eval.Events, func(db int, key []byte) {
+		n++
+		name := command.WatchedKey(uint8(db), key)
+		e.part(txn).watches.Touch(name)
+		txn.Waiters().Touch(name)
+	})
+	e.evicted.Add(n)
+	return more
+}
+
 // flushed follows a change of the map of generations. The command has told those
 // who watch keys that are gone.
 func (e *evaluator) flushed(txn *partition.Txn) {
 	h := e.part(txn)
+	for _, c := range h.caches {
+		if c != nil {
+			c.Forget()
+		}
+	}
 	h.sweeping, h.sweepAt = true, txn.Span().Lo
 	txn.Waiters().TouchAll()
 }
@@ -152,6 +217,9 @@ func (e *evaluator) Background(txn *partition.Txn) (more bool) {
 			h.watches.TouchAll()
 			txn.Waiters().Expired()
 		}
+	}
+	if e.limits != nil {
+		more = e.maintain(txn, more) || more
 	}
 	if h.sweeping {
 		p := keyspace.SweepDead(txn, txn.Partition(), span, h.sweepAt, sweepBudget)

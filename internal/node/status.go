@@ -258,6 +258,7 @@ func (n *Node) Stats() redisfront.Stats {
 	pic := n.picture.Load()
 	s := redisfront.Stats{
 		Started: n.started, ClusterID: n.id.ClusterID, DiskBytes: n.disk.used.Load(), Changes: n.evaluator.changes.Load(), Replicas: pic.view.Meta.Replication - 1,
+		Evicted: n.evaluator.evicted.Load(),
 	}
 	for _, r := range pic.self.Replicas {
 		if r.Leads {

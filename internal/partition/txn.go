@@ -80,6 +80,10 @@ func (t *Txn) Locked(slot base.Slot) bool {
 	return t.r.txns.locked(slot)
 }
 
+// Preparing says that what is evaluated is kept as an intent: it must write to
+// no slots but those of the keys that it names.
+func (t *Txn) Preparing() bool { return t.r.waiters.quiet }
+
 // Waiters are those who wait for keys of the partition.
 func (t *Txn) Waiters() *Waiters { return &t.r.waiters }
 

@@ -36,8 +36,12 @@ func TestConfigSet(t *testing.T) {
 	check(failed+"hz') - argument couldn't be parsed into an integer\r\n", "config", "set", "hz", "x")
 	check(failed+"activerehashing') - argument must be 'yes' or 'no'\r\n", "config", "set", "activerehashing", "1")
 	check(failed+"daemonize') - can't set immutable config\r\n", "config", "set", "daemonize", "yes")
-	check(failed+"maxmemory') - can't be set here: see the node's own configuration\r\n", "config", "set", "maxmemory", "100mb")
+	check("+OK\r\n", "config", "set", "maxmemory", "100mb", "maxmemory-policy.3", "Allkeys-LRU")
+	check("*4\r\n$9\r\nmaxmemory\r\n$9\r\n104857600\r\n$18\r\nmaxmemory-policy.3\r\n$11\r\nallkeys-lru\r\n", "config", "get", "maxmemory", "maxmemory-policy.3")
+	check(failed+"maxmemory-policy') - argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction\r\n",
+		"config", "set", "maxmemory-policy", "nosuch")
 	check("+OK\r\n", "config", "set", "maxmemory", "0")
+	check("*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n", "config", "get", "maxmemory")
 	check(failed+"latency-tracking-info-percentiles') - latency-tracking-info-percentiles parameters should sit between [0.0,100.0]\r\n", "config", "set", "latency-tracking-info-percentiles", "10 101")
 	check("-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'\r\n", "config", "set", "hz", "20", "nosuch", "1")
 	check("-ERR syntax error\r\n", "config", "set", "hz", "1", "x")

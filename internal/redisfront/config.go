@@ -68,6 +68,11 @@ func (c *settings) init(f *Front) {
 		}
 		return value, ""
 	}}
+	f.limits.Store(&keyspace.NamespaceLimits{})
+	for db := range Databases {
+		all[keyspace.LimitSetting(keyspace.SettingMemory, db)] = &setting{value: "0", cluster: true, check: bytesIn(0)}
+		all[keyspace.LimitSetting(keyspace.SettingPolicy, db)] = &setting{value: keyspace.NoEviction.String(), cluster: true, check: policy}
+	}
 	live := func(name, value string, check check, apply func(string)) {
 		all[name] = &setting{value: value, check: check, apply: func(v string) string { apply(v); return v }}
 	}
@@ -237,6 +242,9 @@ const settingEvents = "notify-keyspace-events"
 // setCluster sets a parameter that is the whole cluster's. It returns an error,
 // or "".
 func (s *session) setCluster(name, value string) string {
+	if strings.HasPrefix(name, keyspace.SettingMemory) {
+		return s.setLimit(name, value)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), settingWait)
 	defer cancel()
 	if err := s.f.router.Set(ctx, name, value); err != nil {

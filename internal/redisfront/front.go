@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coterie/internal/broker"
+	"coterie/internal/keyspace"
 	"coterie/internal/resp"
 )
 
@@ -25,6 +26,7 @@ type Front struct {
 	broker  *broker.Broker
 	push    pushLimits
 	events  atomic.Uint32 // keyspace.Classes that subscribers want to be told of
+	limits  atomic.Pointer[keyspace.NamespaceLimits]
 	started time.Time
 	runID   string
 

@@ -195,9 +195,10 @@ func (s *session) infoMemory(b *infoText) {
 	b.line("number_of_cached_scripts", cached)
 	b.line("number_of_functions", functions)
 	b.line("number_of_libraries", len(libraries))
-	b.line("maxmemory", 0)
-	b.line("maxmemory_human", "0B")
-	b.line("maxmemory_policy", s.f.settings.get("maxmemory-policy"))
+	limit := s.f.limits.Load()[0]
+	b.line("maxmemory", limit.Bytes)
+	b.line("maxmemory_human", human(limit.Bytes))
+	b.line("maxmemory_policy", limit.Policy)
 	b.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	b.line("mem_clients_normal", s.f.budget.inUse())
 	b.line("mem_allocator", "go")
@@ -247,10 +248,11 @@ func (s *session) infoStats(b *infoText) {
 	b.line("instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024))
 	b.line("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	b.line("rejected_connections", c.rejectedConnections.Load())
-	for _, zero := range []string{"sync_full", "sync_partial_ok", "sync_partial_err", "expired_keys", "evicted_keys", "evicted_clients",
+	for _, zero := range []string{"sync_full", "sync_partial_ok", "sync_partial_err", "expired_keys", "evicted_clients",
 		"keyspace_hits", "keyspace_misses", "latest_fork_usec", "total_forks"} {
 		b.line(zero, 0)
 	}
+	b.line("evicted_keys", s.f.router.Stats().Evicted)
 	b.line("pubsub_channels", s.f.broker.Len(pubsub.Channel))
 	b.line("pubsub_patterns", s.f.broker.Len(pubsub.Pattern))
 	b.line("pubsubshard_channels", s.f.broker.Len(pubsub.Shard))

@@ -22,7 +22,6 @@ type knob struct {
 // than is promised anyway.
 var knobs = []knob{
 	// What is true here.
-	{"maxmemory", "0", notHere("0")},
 	{"requirepass", "", notHere("")},
 	{"masterauth", "", notHere("")},
 	{"masteruser primaryuser", "", notHere("")},
@@ -93,7 +92,6 @@ var knobs = []knob{
 	{"repl-backlog-ttl", "3600", between(0, math.MaxInt64)},
 
 	// Memory: nothing is evicted.
-	{"maxmemory-policy", "noeviction", oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction")},
 	{"maxmemory-samples", "5", between(1, math.MaxInt32)},
 	{"maxmemory-eviction-tenacity", "10", between(0, 100)},
 	{"maxmemory-clients", "0", bytesOrPercent},

@@ -56,7 +56,8 @@ type Stats struct {
 	Replicas    int    // copies of each partition beside its leader
 	Unavailable int    // partitions without a leader, as far as this node knows
 	DiskBytes   int64
-	Changes     int64 // requests evaluated on this node that changed something
+	Changes     int64  // requests evaluated on this node that changed something
+	Evicted     uint64 // keys, by the partitions led here
 }
 
 // Node is one line of the directory.

@@ -98,7 +98,7 @@ func (f *Front) takeEvaluator() (e *scriptEvaluator) {
 		e.machine.Monitor = f.MonitorScript
 		e.eval.Receivers = f.broker.Receivers
 	}
-	e.eval.Events = keyspace.Classes(f.events.Load())
+	e.eval.Events, e.eval.Limits = keyspace.Classes(f.events.Load()), f.evaluatorLimits()
 	return e
 }
 

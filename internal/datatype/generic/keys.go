@@ -202,10 +202,38 @@ func objectConstant(n int64) func(*command.Ctx) {
 	}
 }
 
+// Refusals of what is not tracked, word for word as Redis gives them.
+const (
+	errNotLFU = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+	errLFU    = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+)
+
+// objectFreq is about keys of a namespace whose limit goes by it.
 func objectFreq(c *command.Ctx) {
+	c.Quiet = true
 	if !c.Lookup(c.Args[2]).Exists() {
 		c.Out.Null()
 		return
 	}
-	c.Fail("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	_, count, policy, ok := c.Usage(c.Args[2])
+	if !ok || !policy.LFU() {
+		c.Fail(errNotLFU)
+		return
+	}
+	c.Out.Int(int64(count))
+}
+
+// objectIdle answers 0 where nobody remembers when keys are used.
+func objectIdle(c *command.Ctx) {
+	c.Quiet = true
+	if !c.Lookup(c.Args[2]).Exists() {
+		c.Out.Null()
+		return
+	}
+	idle, _, policy, _ := c.Usage(c.Args[2])
+	if policy.LFU() {
+		c.Fail(errLFU)
+		return
+	}
+	c.Out.Int(idle / 1000)
 }

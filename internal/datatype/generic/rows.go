@@ -77,8 +77,8 @@ func objectRow() cmd.Spec {
 	help := row("help", 2, cmd.Loading|cmd.Stale, "6.2.0", objectHelp, "Lists the subcommands.", "O(1)")
 	object.Sub = []cmd.Spec{
 		sub("encoding", "2.2.3", "Answers how a value is encoded, in Redis's words.", objectEncoding),
-		sub("freq", "4.0.0", "Refused: how often keys are used is not kept.", objectFreq),
-		sub("idletime", "2.2.3", "Answers 0: when a key was last used is not kept.", objectConstant(0)),
+		sub("freq", "4.0.0", "Answers how often a key is used, in a namespace whose limit goes by it.", objectFreq),
+		sub("idletime", "2.2.3", "Answers for how many seconds a key was not used, in a namespace whose limit goes by it; 0 elsewhere.", objectIdle),
 		sub("refcount", "2.2.3", "Answers 1: values are not shared.", objectConstant(1)),
 		help,
 	}

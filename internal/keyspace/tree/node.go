@@ -214,3 +214,13 @@ func checkLeaf(b []byte, n uint64, low, high []byte) error {
 	}
 	return nil
 }
+
+// LeafEntries is the number of entries in a stored node, 0 if it is a branch.
+func LeafEntries(b []byte) (n int) {
+	if len(b) == 0 || b[0]&branchBit != 0 {
+		return 0
+	}
+	for it := leaf(b); it.next(); n++ {
+	}
+	return n
+}
