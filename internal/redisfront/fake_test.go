@@ -214,8 +214,12 @@ func (r *fakeRouter) Transact(t *txn.Transaction) {
 			case <-time.After(10 * time.Microsecond):
 			}
 		}
-		r.transact(t)
+		served := r.transact(t)
 		t.Sink.CompleteTxn(t)
+		for _, q := range served {
+			r.underWay.Add(1)
+			r.complete(q)
+		}
 		r.front.Flush()
 	}()
 }
@@ -232,9 +236,10 @@ func (r *fakeRouter) Cut(x *cut.Cut) {
 // EndCut implements Router.
 func (r *fakeRouter) EndCut(*cut.Cut) {}
 
-func (r *fakeRouter) transact(t *txn.Transaction) {
+// transact returns who waited for what it wrote.
+func (r *fakeRouter) transact(t *txn.Transaction) (served []*partition.Request) {
 	if t.Hold {
-		return
+		return nil
 	}
 	for _, part := range t.Parts { // rising: nobody waits in a circle
 		p := r.parts[part.Partition]
@@ -244,7 +249,7 @@ func (r *fakeRouter) transact(t *txn.Transaction) {
 	run := func(i int, args [][]byte) []byte {
 		p := r.parts[t.Parts[i].Partition]
 		reply, _ := p.eval.Evaluate(command.Call{
-			Txn: p.txn, Partition: p.id, Span: p.span, DB: t.DB, Proto: t.Proto, Args: args, Group: true, Watches: &p.watches,
+			Txn: p.txn, Partition: p.id, Span: p.span, DB: t.DB, Proto: t.Proto, Args: args, Group: true, Watches: &p.watches, Waiters: p,
 		}, nil)
 		return bytes.Clone(reply)
 	}
@@ -257,7 +262,7 @@ func (r *fakeRouter) transact(t *txn.Transaction) {
 		watched[i] = 3 + int(n)
 		if reply := run(i, part.Args[:watched[i]]); !bytes.HasPrefix(reply, []byte("*0")) {
 			t.Reply = reply
-			return
+			return nil
 		}
 	}
 	for i, part := range t.Parts {
@@ -268,11 +273,16 @@ func (r *fakeRouter) transact(t *txn.Transaction) {
 					break
 				}
 				overlay.Write(r.parts[part.Partition].txn, op)
+				r.parts[part.Partition].TouchAll()
 			}
 			continue
 		}
 		t.Parts[i].Reply = run(i, append([][]byte{part.Args[0], part.Args[1], {0}}, part.Args[watched[i]:]...))
 	}
+	for _, part := range t.Parts {
+		served = append(served, r.parts[part.Partition].serve()...)
+	}
+	return served
 }
 
 func (r *fakeRouter) run(q *partition.Request) {
@@ -356,29 +366,35 @@ func (p *fakePartition) evaluate(q *partition.Request) (done []*partition.Reques
 		}
 		return []*partition.Request{q}, nil
 	}
-	run := func(q *partition.Request) bool {
-		p.asked = nil
-		q.Reply, _ = p.eval.Evaluate(command.Call{
-			Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
-			Group: q.Flags&partition.Group != 0, Watches: &p.watches, Waiters: p, Blocking: q.Flags&partition.Blocking != 0,
-		}, nil)
-		return p.asked == nil
-	}
-	if !run(q) {
+	if !p.try(q) {
 		if p.asked.q = q; p.asked.args != nil {
 			q.Args = p.asked.args
 		}
 		p.waits = append(p.waits, p.asked)
 		return nil, q
 	}
-	done = append(done, q)
+	return append([]*partition.Request{q}, p.serve()...), nil
+}
+
+// try runs a request; false: it has to wait.
+func (p *fakePartition) try(q *partition.Request) bool {
+	p.asked = nil
+	q.Reply, _ = p.eval.Evaluate(command.Call{
+		Txn: p.txn, Partition: p.id, Span: p.span, DB: q.DB, Proto: q.Proto, Args: q.Args,
+		Group: q.Flags&partition.Group != 0, Watches: &p.watches, Waiters: p, Blocking: q.Flags&partition.Blocking != 0,
+	}, nil)
+	return p.asked == nil
+}
+
+// serve runs those whose keys were written.
+func (p *fakePartition) serve() (done []*partition.Request) {
 	for {
 		i := slices.IndexFunc(p.waits, func(w *fakeWait) bool { return w.due })
 		if i < 0 {
-			return done, nil
+			return done
 		}
 		w := p.waits[i]
-		if w.due = false; run(w.q) {
+		if w.due = false; p.try(w.q) {
 			p.waits = slices.DeleteFunc(p.waits, func(x *fakeWait) bool { return x == w })
 			done = append(done, w.q)
 		}
