@@ -66,6 +66,8 @@ type Call struct {
 	Limits  *keyspace.NamespaceLimits
 	Caches  *keyspace.Caches
 	NoEvict bool
+	// Of one that runs as a part of another: whether that met a full namespace.
+	nested, full bool
 	// Waiters may be nil. Blocking says that the call may become one of them,
 	// Waited that it is one and runs again.
 	Waiters  Waiters
@@ -123,7 +125,11 @@ func (e *Evaluator) room(call *Call, c *Ctx, spec *Spec) bool {
 	if call.Caches == nil || spec.Flags&(Write|DenyOOM|RunsOthers) == 0 || spec.Flags&ReadOnly != 0 {
 		return true
 	}
+	if call.nested { // what has begun goes on
+		return !call.full || spec.Flags&DenyOOM == 0
+	}
 	fits := c.MakeRoom(!call.NoEvict, func(key []byte) { call.touched(WatchedKey(uint8(c.DB), key)) })
+	call.full = !fits
 	return fits || spec.Flags&DenyOOM == 0
 }
 
@@ -222,7 +228,7 @@ func (c *Ctx) ReachableKey(key []byte) bool {
 // writes its reply to w. Its keys must be [Ctx.Reachable]. It does not block.
 func (c *Ctx) Call(args [][]byte, w *resp.Writer) {
 	inner := *c.call
-	inner.Args, inner.DB, inner.Blocking, inner.NoEvict = args, uint8(c.DB), false, true
+	inner.Args, inner.DB, inner.Blocking, inner.nested = args, uint8(c.DB), false, true
 	c.eval.dispatch(&inner, &Ctx{Space: c.Space, Out: w, eval: c.eval})
 }
 

@@ -9,8 +9,10 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
+	"coterie/internal/datatype/scripting"
 	"coterie/internal/keyspace"
 	"coterie/internal/overlay"
+	"coterie/internal/script"
 	"coterie/internal/storage/memstate"
 )
 
@@ -243,7 +245,7 @@ func TestEviction(t *testing.T) {
 			if got := l.do(0, "dbsize"); got != ":50\r\n" {
 				t.Errorf("another database has %q keys", got)
 			}
-			if l.caches[2].Evicted() == 0 {
+			if l.caches[2].TakeEvicted() == 0 {
 				t.Error("nothing was evicted")
 			}
 			l.check()
@@ -311,6 +313,23 @@ func TestOutOfMemory(t *testing.T) {
 		if got := l.do(1, "set", "k", strings.Repeat("v", 100_000)); got != okay {
 			t.Errorf("another database: %q", got)
 		}
+	}
+}
+
+// TestScriptsAndLimits: a script that began where there was room goes on, and one
+// that did not is refused what needs memory.
+func TestScriptsAndLimits(t *testing.T) {
+	l := newLimited(t, 0, 10_000, keyspace.NoEviction)
+	scripting.Attach(l.eval, script.NewStore(), nil)
+	body := "for i=1,1000 do redis.call('set','{k}'..i,'0123456789') end return 1"
+	if got := l.do(0, "eval", body, "1", "{k}"); got != integer(1) {
+		t.Errorf("with room: %q", got)
+	}
+	if got := l.do(0, "eval", body, "1", "{k}"); !strings.HasPrefix(got, "-OOM command not allowed when used memory > 'maxmemory'.") {
+		t.Errorf("without: %q", got)
+	}
+	if got := l.do(0, "eval", "return redis.call('get','{k}1')", "1", "{k}"); got != bulk("0123456789") {
+		t.Errorf("reading: %q", got)
 	}
 }
 

@@ -75,8 +75,11 @@ func (c *Cache) Follow(limit Limit, span base.Span) {
 	c.limit, c.share = limit, limit.share(span)
 }
 
-// Evicted is how many keys this leadership evicted.
-func (c *Cache) Evicted() uint64 { return c.evicted }
+// TakeEvicted is how many keys were evicted since it was asked last.
+func (c *Cache) TakeEvicted() (n uint64) {
+	n, c.evicted = c.evicted, 0
+	return n
+}
 
 // Used is about how many bytes the partition holds of the namespace.
 func (c *Cache) Used() int64 { return c.used }

@@ -29,7 +29,7 @@ type evaluator struct {
 	// limits are nil while no namespace has one; limitsAt counts their changes.
 	limits   *keyspace.NamespaceLimits
 	limitsAt uint64
-	evicted  atomic.Uint64
+	evicted  atomic.Uint64 // keys, as of the last housekeeping
 	// watching says that there was a group since the last look at any part's
 	// watches: most clusters never have one.
 	watching bool
@@ -145,14 +145,16 @@ func (e *evaluator) maintain(txn *partition.Txn, expired bool) (more bool) {
 			c.Dirty()
 		}
 	}
-	n := uint64(0)
 	more = keyspace.Maintain(txn, txn.Partition(), txn.Span(), e.limits, caches, e.eval.Events, func(db int, key []byte) {
-		n++
 		name := command.WatchedKey(uint8(db), key)
 		e.part(txn).watches.Touch(name)
 		txn.Waiters().Touch(name)
 	})
-	e.evicted.Add(n)
+	for _, c := range caches {
+		if c != nil {
+			e.evicted.Add(c.TakeEvicted())
+		}
+	}
 	return more
 }
 

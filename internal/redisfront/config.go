@@ -96,16 +96,6 @@ func (c *settings) init(f *Front) {
 	f.counters.setPercentiles("50 99 99.9")
 }
 
-// get is a parameter's value.
-func (c *settings) get(name string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p := c.mu.byName[name]; p != nil {
-		return p.value
-	}
-	return ""
-}
-
 // atoi reads a number that was checked.
 func atoi(s string) int64 {
 	n, _ := strconv.ParseInt(s, 10, 64)
