@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"coterie/internal/base"
+	"coterie/internal/command"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
 )
@@ -238,4 +239,23 @@ func (f *Front) unblock(id uint64, withError bool) bool {
 		return b.end([]byte(replyUnblocked))
 	}
 	return b.end(b.null)
+}
+
+// blockingKeys is the number of keys that clients of this node wait for, and
+// of those whose end they would be told of too.
+func (f *Front) blockingKeys() (keys, gone int) {
+	all, some := map[string]bool{}, map[string]bool{}
+	for _, s := range f.sessions() {
+		s.mu.Lock()
+		if b := s.mu.blocked; b != nil && b.waiting {
+			for _, i := range b.o.cmd.spec.AppendKeys(nil, b.o.args) {
+				key := string(command.WatchedKey(uint8(s.db.Load()), b.o.args[i]))
+				if all[key] = true; b.o.cmd.full == "xreadgroup" {
+					some[key] = true
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
+	return len(all), len(some)
 }

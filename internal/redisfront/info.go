@@ -156,7 +156,10 @@ func (s *session) infoClients(b *infoText) {
 	b.line("maxclients", s.f.opts.Limits.Connections)
 	b.line("client_recent_max_input_buffer", 0)
 	b.line("client_recent_max_output_buffer", 0)
+	keys, gone := s.f.blockingKeys()
 	b.line("blocked_clients", s.f.blocked.clients.Load())
+	b.line("total_blocking_keys", keys)
+	b.line("total_blocking_keys_on_nokey", gone)
 	b.line("tracking_clients", s.f.tracking.clients.Load())
 	b.line("clients_in_timeout_table", 0)
 }
