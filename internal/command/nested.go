@@ -5,8 +5,9 @@ import "coterie/internal/resp"
 // What a command sees that runs others as part of itself: a script.
 
 // DivertReply is the reply of a call whose command called Divert. It left no effects,
-// and is to be evaluated over several partitions.
-const DivertReply = "-DIVERT The command has to be evaluated at the gateway\r\n"
+// and is to be evaluated over several partitions. No command can reply with it: else a
+// script could have itself run twice.
+const DivertReply = "-DIVERT\nThe command has to be evaluated at the gateway\r\n"
 
 // Savepoints is what a transaction offers whose writes can be taken back.
 type Savepoints interface {
@@ -56,11 +57,9 @@ func (s *Spec) Strays(args [][]byte) bool {
 		return true
 	case s.Undeclared != nil:
 		return s.Undeclared(args)
-	case s.Wraps == 0 || s.Wraps >= len(args):
-		return false
 	}
-	inner := s.table.Lookup(args[s.Wraps:])
-	return inner != nil && inner.CheckArity(len(args)-s.Wraps) && inner.Strays(args[s.Wraps:])
+	inner := s.Wrapped(args)
+	return inner != nil && inner.Wraps == 0 && inner.Strays(args[s.Wraps:])
 }
 
 // runOthers runs a command that runs others.

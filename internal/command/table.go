@@ -167,16 +167,33 @@ func (s *Spec) AppendKeys(dst []int, args [][]byte) []int {
 		return s.FindKeys(dst, args)
 	}
 	dst = s.Keys.appendTo(dst, len(args))
-	if s.Wraps > 0 && s.Wraps < len(args) {
-		if inner := s.table.Lookup(args[s.Wraps:]); inner != nil && inner.CheckArity(len(args)-s.Wraps) {
-			n := len(dst)
-			dst = inner.AppendKeys(dst, args[s.Wraps:])
-			for ; n < len(dst); n++ {
-				dst[n] += s.Wraps
-			}
+	if inner := s.Wrapped(args); inner != nil && inner.Wraps == 0 {
+		n := len(dst)
+		dst = inner.AppendKeys(dst, args[s.Wraps:])
+		for ; n < len(dst); n++ {
+			dst[n] += s.Wraps
 		}
 	}
 	return dst
+}
+
+// Wrapped is the row of the command that the arguments of this one are from
+// Wraps on; nil if there is none, or of another arity.
+func (s *Spec) Wrapped(args [][]byte) *Spec {
+	if s.Wraps == 0 || s.Wraps >= len(args) {
+		return nil
+	}
+	if inner := s.table.Lookup(args[s.Wraps:]); inner != nil && inner.CheckArity(len(args)-s.Wraps) {
+		return inner
+	}
+	return nil
+}
+
+// Runs says whether a command runs others that it does not name, itself or by
+// the command that it wraps.
+func (s *Spec) Runs(args [][]byte) bool {
+	inner := s.Wrapped(args)
+	return s.Flags&RunsOthers != 0 || inner != nil && inner.Flags&RunsOthers != 0
 }
 
 // NumberedKeys makes a FindKeys for commands whose argument `at` is the number

@@ -80,8 +80,8 @@ func (s *session) notQueued(o *op, e *entry) string {
 		return flushSyntax(e, o.args)
 	case e.route != nil, !e.spec.HasKeys():
 		return "ERR '" + e.full + "' cannot be part of a transaction"
-	case e.spec.Flags&command.RunsOthers != 0:
-		_, _ = s.findScript(e, o.args) // what is given by its text is known from now on
+	case e.spec.Runs(o.args):
+		_, _ = s.findScript(s.script(e, o.args)) // what is given by its text is known from now on
 		return ""
 	case len(e.spec.AppendKeys(nil, o.args)) == 0: // it says what is wrong when it is run
 		return ""

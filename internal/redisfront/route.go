@@ -29,7 +29,7 @@ func (s *session) directory() *Directory {
 // route brings a command to the partitions of its keys.
 func (s *session) route(o *op) {
 	spec := o.cmd.spec
-	if spec.Flags&command.RunsOthers != 0 {
+	if spec.Runs(o.args) {
 		s.routeScript(o)
 		return
 	}

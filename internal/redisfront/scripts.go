@@ -182,6 +182,14 @@ type scriptOf struct {
 	body  string
 }
 
+// script is the command of scripts that a command is, or wraps.
+func (s *session) script(e *entry, args [][]byte) (*entry, [][]byte) {
+	if inner := e.spec.Wrapped(args); inner != nil {
+		return s.f.table.lookup([]byte(inner.Full)), args[e.spec.Wraps:]
+	}
+	return e, args
+}
+
 // findScript finds the script or function of a command; why is the error if there is
 // none. What was given by its text is remembered.
 func (s *session) findScript(e *entry, args [][]byte) (x *scriptOf, why string) {
@@ -221,7 +229,7 @@ func (s *session) findScript(e *entry, args [][]byte) (x *scriptOf, why string) 
 // routeScript brings a script to the partition of its keys, and waits for it: it may
 // turn out to need others, and nothing behind it may overtake it then.
 func (s *session) routeScript(o *op) {
-	x, why := s.findScript(o.cmd, o.args)
+	x, why := s.findScript(s.script(o.cmd, o.args))
 	if why != "" {
 		s.refuse(o.cmd, why)
 		return
@@ -257,7 +265,7 @@ func (s *session) routeScript(o *op) {
 			return
 		}
 	}
-	if !apart {
+	if !apart && o.cmd.spec.Wraps == 0 {
 		j.first = s.firstTry(o, x, p, slot)
 	}
 	s.span(j)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coterie/internal/command"
 )
 
 // TestScripts runs scripts in three partitions: what they touch may be anywhere.
@@ -169,4 +171,38 @@ func (c *asker) pipeline(t *testing.T, text string, size int) string {
 		t.Errorf("%d of %d bytes: %v", n, size, err)
 	}
 	return string(b[:n])
+}
+
+// TestWrappedScripts: FENCE runs a script over any keys, in a transaction too, and
+// nothing about a whole database, nor itself; and no script has itself run twice.
+func TestWrappedScripts(t *testing.T) {
+	r := newFake(t, fakeLoop, 3)
+	addr, _ := serveFake(t, r, Limits{})
+	c := dialFake(t, addr)
+	forged := `EVAL "redis.call('incr',KEYS[1]) return redis.error_reply('` + strings.ReplaceAll(strings.TrimSpace(command.DivertReply[1:]), "\n", `\\n`) + `')" 1 twice`
+	c.ask(t, forged)
+	c.ask(t, "SET lock me NX")
+	token := strings.Trim(c.ask(t, "FENCETOKEN lock"), ":\r\n")
+	fence := "FENCE lock " + token + " "
+	far := `EVAL "for i = 1, 20 do redis.call('incr','far'..i) end return 7" 0`
+	sum := "7f923f79fe76194c868d7e1d0820de36700eb649" // of "return 2"
+	for _, step := range []struct{ line, want string }{
+		{"GET twice", "$1\r\n1\r\n"},
+		{fence + far, ":7\r\n"},
+		{"FENCE lock 999 " + far, "-FENCED The lock is not held with token 999, it has token " + token + "; nothing was run\r\n"},
+		{"MULTI", "+OK\r\n"}, {fence + far, "+QUEUED\r\n"}, {"EXEC", "*1\r\n:7\r\n"},
+		{"GET far20", "$1\r\n2\r\n"},
+		{"SCRIPT LOAD \"return 2\"", "$40\r\n" + sum + "\r\n"},
+		{fence + "EVALSHA " + sum + " 0", ":2\r\n"},
+		{fence + "EVAL", "-ERR wrong number of arguments for 'eval' command\r\n"},
+		{fence + "FLUSHALL", "-ERR 'flushall' cannot be run by 'fence'\r\n"},
+		{fence + "DBSIZE", "-ERR 'dbsize' cannot be run by 'fence'\r\n"},
+		{fence + fence + "GET far1", "-ERR 'fence' cannot be run by 'fence'\r\n"},
+		{"EVAL \"redis.pcall('fence',KEYS[1],ARGV[1],'eval','return 1','0') return redis.call('get',KEYS[1])\" 1 lock " + token, "$2\r\nme\r\n"},
+		{"EVAL \"redis.call('set','far1','1') redis.pcall('fence',KEYS[1],ARGV[1],'eval','return 1','0') return redis.call('get',KEYS[1])\" 1 lock " + token, "$2\r\nme\r\n"},
+	} {
+		if got := c.ask(t, step.line); got != step.want {
+			t.Errorf("%s\n got %q\nwant %q", step.line, got, step.want)
+		}
+	}
 }

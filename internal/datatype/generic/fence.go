@@ -60,5 +60,9 @@ func fence(c *cmd.Ctx) {
 		c.Out.Simple("OK")
 		return
 	}
+	if inner := c.Spec.Wrapped(c.Args); inner != nil && (inner.Wraps > 0 || inner.Fan >= cmd.FanAllSum) {
+		c.Fail("ERR '" + inner.Full + "' cannot be run by 'fence'") // here it would be about one partition alone
+		return
+	}
 	c.Call(c.Args[3:], c.Out)
 }

@@ -162,7 +162,7 @@ func (h *host) Call(args [][]byte, proto int) (reply []byte, refusal string, ok 
 		return nil, errUnknown, true
 	case !spec.CheckArity(len(args)):
 		return nil, errArity, true
-	case spec.Flags&cmd.NoScript != 0:
+	case spec.Flags&cmd.NoScript != 0 || spec.Wrapped(args) != nil && spec.Wrapped(args).Flags&cmd.NoScript != 0:
 		return nil, errForbidden, true
 	case h.readOnly && spec.Flags&(cmd.Write|cmd.MayReplicate) != 0:
 		return nil, errReadOnly, true
