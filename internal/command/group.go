@@ -1,6 +1,7 @@
 package command
 
 import (
+	"container/list"
 	"encoding/binary"
 
 	"coterie/internal/base"
@@ -231,61 +232,61 @@ const maxWatched = 1 << 16
 // leadership: they are forgotten with it, and a transaction whose keys are not
 // watched here does not run.
 type Watches struct {
-	keys   map[Watcher][][]byte
-	of     map[string][]Watcher // by key
-	order  []Watcher            // by the time that they began
+	by     map[Watcher]*watching
+	of     map[string]map[Watcher]struct{} // by key
+	order  list.List                       // of Watcher, by the time that they began
 	number int
+}
+
+// watching is what one connection watches.
+type watching struct {
+	keys map[string]struct{}
+	at   *list.Element // in order
 }
 
 // Any says whether anything is watched. It may be asked of nil.
 func (w *Watches) Any() bool { return w != nil && w.number > 0 }
 
 func (w *Watches) add(who Watcher, key []byte) {
-	if w.keys == nil {
-		w.keys, w.of = map[Watcher][][]byte{}, map[string][]Watcher{}
+	if w.by == nil {
+		w.by, w.of = map[Watcher]*watching{}, map[string]map[Watcher]struct{}{}
 	}
-	for _, k := range w.keys[who] {
-		if string(k) == string(key) {
+	if x := w.by[who]; x != nil {
+		if _, known := x.keys[string(key)]; known {
 			return
 		}
 	}
 	for w.number >= maxWatched {
-		w.forget(w.order[0])
+		w.forget(w.order.Front().Value.(Watcher))
 	}
-	if len(w.keys[who]) == 0 {
-		w.order = append(w.order, who)
+	x := w.by[who]
+	if x == nil {
+		x = &watching{keys: map[string]struct{}{}, at: w.order.PushBack(who)}
+		w.by[who] = x
 	}
-	key = append([]byte(nil), key...)
-	w.keys[who] = append(w.keys[who], key)
-	w.of[string(key)] = append(w.of[string(key)], who)
+	name := string(key)
+	x.keys[name] = struct{}{}
+	if w.of[name] == nil {
+		w.of[name] = map[Watcher]struct{}{}
+	}
+	w.of[name][who] = struct{}{}
 	w.number++
 }
 
 // forget ends a connection's watching.
 func (w *Watches) forget(who Watcher) {
-	if w == nil || w.keys[who] == nil {
+	if w == nil || w.by[who] == nil {
 		return
 	}
-	for _, key := range w.keys[who] {
-		rest := w.of[string(key)]
-		for i, x := range rest {
-			if x == who {
-				rest = append(rest[:i:i], rest[i+1:]...)
-				break
-			}
-		}
-		if w.of[string(key)] = rest; len(rest) == 0 {
-			delete(w.of, string(key))
-		}
-		w.number--
-	}
-	delete(w.keys, who)
-	for i, x := range w.order {
-		if x == who {
-			w.order = append(w.order[:i], w.order[i+1:]...)
-			break
+	x := w.by[who]
+	for key := range x.keys {
+		if delete(w.of[key], who); len(w.of[key]) == 0 {
+			delete(w.of, key)
 		}
 	}
+	w.number -= len(x.keys)
+	w.order.Remove(x.at)
+	delete(w.by, who)
 }
 
 // Touch says that a key has changed: who watches it, watches nothing any more.
@@ -293,7 +294,7 @@ func (w *Watches) Touch(key []byte) {
 	if !w.Any() {
 		return
 	}
-	for _, who := range append([]Watcher(nil), w.of[string(key)]...) {
+	for who := range w.of[string(key)] {
 		w.forget(who)
 	}
 }
@@ -352,12 +353,12 @@ func (w *Watches) unchanged(who Watcher, keys [][]byte) bool {
 	if w == nil {
 		return false
 	}
+	x := w.by[who]
 	for _, key := range keys {
-		found := false
-		for _, k := range w.keys[who] {
-			found = found || string(k) == string(key)
+		if x == nil {
+			return false
 		}
-		if !found {
+		if _, watched := x.keys[string(key)]; !watched {
 			return false
 		}
 	}

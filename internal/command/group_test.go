@@ -2,7 +2,9 @@ package command
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
+	"time"
 )
 
 func TestExecGroup(t *testing.T) {
@@ -48,8 +50,8 @@ func TestWatchesAreBounded(t *testing.T) {
 	for i := range maxWatched + 10 {
 		w.add(Watcher{Gateway: 1, Session: uint64(i)}, key(i))
 	}
-	if w.number > maxWatched || len(w.of) > maxWatched || len(w.order) > maxWatched {
-		t.Error(w.number, len(w.of), len(w.order))
+	if w.number > maxWatched || len(w.of) > maxWatched || w.order.Len() > maxWatched {
+		t.Error(w.number, len(w.of), w.order.Len())
 	}
 	if w.unchanged(Watcher{Gateway: 1, Session: 3}, [][]byte{key(3)}) || !w.unchanged(Watcher{Gateway: 1, Session: 50}, [][]byte{key(50)}) {
 		t.Error("the wrong ones are gone")
@@ -57,7 +59,34 @@ func TestWatchesAreBounded(t *testing.T) {
 	for i := range maxWatched + 10 {
 		w.forget(Watcher{Gateway: 1, Session: uint64(i)})
 	}
-	if w.Any() || len(w.of)+len(w.order)+len(w.keys) > 0 {
+	if w.Any() || len(w.of)+w.order.Len()+len(w.by) > 0 {
 		t.Error("something is left")
+	}
+}
+
+// TestManyWatched: what a connection watches costs as much as it is, and the rest
+// of the partition does not wait for it.
+func TestManyWatched(t *testing.T) {
+	var w Watches
+	who, start := Watcher{Gateway: 1, Session: 1}, time.Now()
+	keys := make([][]byte, maxWatched)
+	for i := range keys {
+		keys[i] = fmt.Appendf(nil, "%ckey:%d", 0, i)
+		w.add(who, keys[i])
+	}
+	if !w.unchanged(who, keys) {
+		t.Error("they have changed")
+	}
+	if w.Touch(keys[5]); w.unchanged(who, keys) || w.Any() {
+		t.Error("they have not changed")
+	}
+	for i := range maxWatched { // of one key, that is
+		w.add(Watcher{Gateway: 1, Session: uint64(i)}, keys[0])
+	}
+	if w.Touch(keys[0]); w.Any() {
+		t.Error("something is left")
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("took %v", took)
 	}
 }

@@ -48,6 +48,7 @@ type Waiters struct {
 	keys  map[string]*waitedKey
 	due   []*waitedKey // written since their waiters last ran, in order
 	count uint64       // of arrivals
+	wakes uint64       // of keys that were written
 	quiet bool         // what is being evaluated cannot be seen yet
 	asked *asked       // by the request being evaluated
 	// touched is what was written, for those who cache it.
@@ -66,6 +67,7 @@ type waiter struct {
 	req    *Request
 	places []place
 	bytes  int
+	ran    uint64 // Waiters.wakes when it last found nothing
 }
 
 // Waited says that a blocking request waits under this leadership, and so is run
@@ -112,6 +114,7 @@ func (w *Waiters) Touch(key []byte) {
 }
 
 func (w *Waiters) wake(k *waitedKey) {
+	w.wakes++
 	if !k.due {
 		k.due = true
 		w.due = append(w.due, k)
@@ -200,12 +203,14 @@ func (w *Waiters) add(req *Request, a *asked) bool {
 		w.count++
 		req.arrived = w.count
 	}
-	x := &waiter{req: req, bytes: size, places: make([]place, 0, len(a.keys))}
+	x := &waiter{req: req, bytes: size, places: make([]place, 0, len(a.keys)), ran: w.wakes}
+	in := make(map[*line]bool, len(a.keys))
 	for _, key := range a.keys {
 		l := w.line(key, a)
-		if slices.ContainsFunc(x.places, func(p place) bool { return p.line == l }) {
+		if in[l] {
 			continue // the same key twice
 		}
+		in[l] = true
 		x.places = append(x.places, place{w: x, line: l})
 		l.insert(&x.places[len(x.places)-1])
 	}
@@ -396,10 +401,14 @@ func (r *Replica) serveOne(x *waiter, e *evaluation) bool {
 		r.txns.park(req)
 		return true
 	}
-	start := len(e.reply)
+	start, wakes := len(e.reply), r.waiters.wakes
+	if req.Flags&Track == 0 && x.ran == wakes {
+		return false // it has seen all that was written, by another of its keys
+	}
 	e.reply = r.run(req, e.reply)
 	if r.waiters.asked != nil {
 		r.waiters.asked = nil
+		x.ran = wakes
 		e.reply = e.reply[:start]
 		return false
 	}
