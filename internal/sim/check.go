@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"coterie/internal/base"
 	"coterie/internal/partition"
 	"coterie/internal/placement"
@@ -127,7 +129,8 @@ func (c *cluster) checkAcknowledged(p *proc, m *partition.Message) {
 		if ls, ok := p.m.logs.state(m.Partition); ok && isTombstone(&ls) {
 			return // removed with its log while the message was on its way out
 		}
-		if have, ok := p.m.logs.synced(m.Partition, r.GetIndex()); !ok || have != want && have != 0 {
+		// A later term may have replaced it in the same write: it was accepted all the same.
+		if have, ok := p.m.logs.synced(m.Partition, r.GetIndex()); !ok || have != want && have != 0 && have <= r.GetTerm() {
 			c.violate("n%d p%d acknowledges index %d of term %d, and its disk holds there an entry of term %d", p.m.id, m.Partition, r.GetIndex(), want, have)
 		}
 	}
@@ -158,9 +161,45 @@ func (p *proc) checkCut(ups []logstore.Update) {
 	for i := range ups {
 		for _, id := range sortedKeys(p.outStreams) {
 			out := p.outStreams[id]
+			if !out.replica.Leads() {
+				continue // whoever leads now will not go on where the snapshot ends
+			}
 			if t := ups[i].Truncate; t != nil && out.replica.Partition() == ups[i].Partition && t.Index > out.index {
 				p.c.violate("n%d cuts the log of p%d at %d, and sends a snapshot that stands at %d", p.m.id, ups[i].Partition, t.Index, out.index)
 			}
+		}
+	}
+}
+
+// election is when a term of a partition got its leader.
+type election struct {
+	term uint64
+	at   int64
+}
+
+// arrives notes when a read came to its leader.
+func (p *proc) arrives(req *partition.Request) {
+	if req.Flags&partition.Write == 0 {
+		p.arrived[req] = p.c.now
+	}
+}
+
+// checkRead: a leader that answers a read was none that others had replaced when
+// the read came. It looks at what a shard has finished.
+func (p *proc) checkRead(req *partition.Request) {
+	at, ok := p.arrived[req]
+	if delete(p.arrived, req); !ok || req.Status != partition.Done {
+		return
+	}
+	r := p.shard.Replica(req.Partition)
+	if r == nil || !r.Leads() {
+		return
+	}
+	_, term := r.Leader()
+	for _, e := range slices.Backward(p.c.elections[req.Partition]) {
+		if e.term > term && e.at < at {
+			p.c.violate("n%d p%d answers a read in term %d that came when there was a leader of term %d", p.m.id, req.Partition, term, e.term)
+			return
 		}
 	}
 }

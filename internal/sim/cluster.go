@@ -54,6 +54,11 @@ const (
 	BugValueWatch             // what is watched is the value
 	BugCutMoving              // a leader goes on before all others stand still for a cut
 	BugCutBlind               // a cut leaves out what is committed and not resolved
+	BugUncheckedReads         // PREPARE does not look at what was read at a gateway
+	BugUntoldWatch            // who watches is not told of what was evaluated elsewhere
+	BugServedTwice            // the answer to a blocking request is not found again
+	BugForgottenWaiter        // a waiter that a leader gave back is not sent to the next
+	BugDeafWaiter             // a write does not wake who waits for its key, now and then
 )
 
 // cluster is one run.
@@ -76,6 +81,7 @@ type cluster struct {
 	net        weather
 	parcels    int64 // sent so far
 	leaders    map[leadership]base.NodeID
+	elections  map[base.PartitionID][]election
 	entries    map[sentEntry]uint64 // terms of entries that leaders sent
 	digests    map[position]uint64
 	stats      Stats
@@ -118,7 +124,7 @@ func build(o *Options) (*cluster, error) {
 	}
 	c := &cluster{
 		world: newWorld(o.Seed, o.Trace), opts: *o, spans: map[base.PartitionID]base.Span{},
-		leaders: map[leadership]base.NodeID{}, entries: map[sentEntry]uint64{}, digests: map[position]uint64{},
+		leaders: map[leadership]base.NodeID{}, entries: map[sentEntry]uint64{}, elections: map[base.PartitionID][]election{}, digests: map[position]uint64{},
 		armed: map[Point]int{}, faultDice: newDice(o.Seed, "what follows from faults"),
 	}
 	c.fair = climate(newDice(o.Seed, "network"), o.Harsh)
@@ -312,6 +318,7 @@ func (c *cluster) noteLeader(p base.PartitionID, term uint64, n base.NodeID) {
 	} else if !ok {
 		c.trace("n%d leads p%d in term %d", n, p, term)
 		c.stats.Leaders++
+		c.elections[p] = append(c.elections[p], election{term, c.now})
 		c.noteElection(p, n)
 	}
 	c.leaders[l] = n

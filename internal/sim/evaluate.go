@@ -76,7 +76,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 	reply, flushed := e.real.Evaluate(command.Call{
 		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(txn, req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
-		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
+		Waiters: e.waitersPlanted(txn, req), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}, reply)
 	if flushed {
 		txn.Waiters().TouchAll()
@@ -86,11 +86,13 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 
 // Wrote implements partition.Evaluator.
 func (e evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
-	if slots == nil {
+	switch {
+	case e.m.c.opts.Bug == BugUntoldWatch:
+	case slots == nil:
 		e.watches(txn).TouchAll()
-		return
+	default:
+		e.watches(txn).TouchSlots(slots)
 	}
-	e.watches(txn).TouchSlots(slots)
 }
 
 // Slots implements partition.Evaluator.
@@ -168,7 +170,7 @@ func (o *op) requests() []*partition.Request {
 	case command.FanScan:
 		o.scan(flags, args)
 	default:
-		slot := base.KeySlot(args[1])
+		slot := base.KeySlot(args[spec.AppendKeys(nil, args)[0]])
 		id, _ := c.owner(slot)
 		o.add(id, slot, flags, args)
 	}

@@ -243,7 +243,7 @@ func newProc(m *machine) *proc {
 		sentTo: map[base.ReplicaID]int{}, confs: map[base.PartitionID]partition.Conf{},
 		outStreams: map[uint64]*outStream{}, inStreams: map[uint64]*inStream{},
 		evaluator: m.newEvaluator(), confirmed: map[base.PartitionID]int64{},
-		validates: map[*[]byte]bool{}, locked: map[base.PartitionID]map[base.Slot]bool{},
+		validates: map[*[]byte]bool{}, locked: map[base.PartitionID]map[base.Slot]bool{}, arrived: map[*partition.Request]int64{},
 		digested: map[base.PartitionID]uint64{}, installing: map[base.PartitionID]bool{},
 	}
 	m.c.noteClock(m.offset)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"coterie/internal/base"
@@ -203,6 +204,11 @@ func (p *proc) resolvedPlanted(req *partition.Request) {
 		id, args := req.Partition, partition.ForgetArgs()
 		args = append(args, bytes.Clone(req.Args[1]))
 		p.after(milli, func() { p.forgetPlanted(id, args) })
+	case bug == BugUncheckedReads && (op == 'P' || op == 'W') && len(req.Args) > prepareArgs && len(req.Args[0]) > 2 && req.Args[0][2] == 1:
+		if r := p.shard.Replica(req.Partition); r != nil {
+			_, term := r.Leader()
+			req.Args = uncheckedPlanted(req.Args, term)
+		}
 	case bug == BugReleasedLocks && op == 'W' && len(req.Args) > prepareArgs:
 		p.validates[&req.Args[prepareArgs]] = true
 	case bug == BugStaleValidate && op == 'W' && len(req.Args[1]) == partition.TokenLen:
@@ -212,6 +218,43 @@ func (p *proc) resolvedPlanted(req *partition.Request) {
 			req.Args[1] = append(binary.BigEndian.AppendUint64(nil, term), req.Args[1][8:]...)
 		}
 	}
+}
+
+// uncheckedPlanted is the work that a PREPARE brings, as if all that it read had
+// been read just now.
+func uncheckedPlanted(args [][]byte, term uint64) [][]byte {
+	b := args[3]
+	number := func() uint64 {
+		x, n := binary.Uvarint(b)
+		b = b[max(n, 0):]
+		return x
+	}
+	work := []byte{b[0]}
+	b = b[1:]
+	number() // of the leadership
+	reads := number()
+	work = binary.AppendUvarint(binary.AppendUvarint(work, term), reads)
+	for range reads {
+		work = binary.AppendUvarint(work, number())
+		number() // of the round
+		work = binary.AppendUvarint(work, math.MaxUint64)
+	}
+	args = slices.Clone(args)
+	args[3] = append(work, b...)
+	return args
+}
+
+// forgetsPlanted says whether a request that is given back gets lost.
+func (p *proc) forgetsPlanted(req *partition.Request) bool {
+	return p.c.opts.Bug == BugForgottenWaiter && req.Status == partition.NotRun && req.Flags&partition.Blocking != 0
+}
+
+// waitersPlanted are those whom a request may wake.
+func (e evaluator) waitersPlanted(txn *partition.Txn, req *partition.Request) command.Waiters {
+	if e.m.c.opts.Bug == BugDeafWaiter && req.Flags&(partition.Write|partition.Blocking) == partition.Write && e.m.c.chance(0.05) {
+		return nil
+	}
+	return txn.Waiters()
 }
 
 // forgetPlanted lets a home forget an abort before the PREPARE has come.

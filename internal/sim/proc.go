@@ -79,6 +79,8 @@ type proc struct {
 
 	validates map[*[]byte]bool                        // first arguments of groups, for BugReleasedLocks
 	locked    map[base.PartitionID]map[base.Slot]bool // before the turn, likewise
+
+	arrived map[*partition.Request]int64 // when reads did, µs
 }
 
 // logWrite is a turn's appends on their way to the log.
@@ -288,7 +290,11 @@ func (p *proc) finish(reqs []*partition.Request) {
 	var replies outbox
 	for _, req := range reqs {
 		p.c.noteCut(req)
+		p.checkRead(req)
 		s, remote := req.Sink.(*remoteSink)
+		if p.forgetsPlanted(req) {
+			continue
+		}
 		if !remote {
 			p.noteRefusal(req)
 			p.router.Returned(req)
@@ -340,6 +346,7 @@ func (p *proc) carryRouted() {
 	r.Reset()
 	for _, req := range local {
 		p.resolvedPlanted(req)
+		p.arrives(req)
 		p.shard.Submit(req)
 	}
 	for _, x := range requests {
@@ -419,7 +426,8 @@ func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
 			continue
 		}
 		gateway := from
-		if p.c.opts.Bug == BugRetriedWrites { // under an origin that nobody knows
+		served := p.c.opts.Bug == BugServedTwice && partition.RequestFlags(it.Flags)&partition.Blocking != 0
+		if p.c.opts.Bug == BugRetriedWrites || served { // under an origin that nobody knows
 			gateway += base.NodeID(1000 * it.Attempt)
 		}
 		req := &partition.Request{
@@ -430,6 +438,7 @@ func (p *proc) receiveRequests(from base.NodeID, msg []byte) {
 		}
 		p.resolvedPlanted(req)
 		p.cutPlanted(req)
+		p.arrives(req)
 		p.shard.Submit(req)
 	}
 	if err != nil {

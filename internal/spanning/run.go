@@ -188,6 +188,7 @@ func (e *Evaluation) evaluate() (reply []byte) {
 	if e.err != nil {
 		return nil
 	}
+	defer e.torn()
 	view := &view{Overlay: overlay.New(remote{e}), e: e, now: e.stamp}
 	view.Begin()
 	reply, _ = e.eval.Evaluate(command.Call{
@@ -203,6 +204,14 @@ func (e *Evaluation) evaluate() (reply []byte) {
 	}
 	e.divide(body)
 	return reply
+}
+
+// torn ends an evaluation that could not fetch all that it needed: the types take
+// what is missing for a bug, and panic, as they should in any other case.
+func (e *Evaluation) torn() {
+	if e.err != nil {
+		_ = recover()
+	}
 }
 
 func tooLarge(what string, limit int) error {

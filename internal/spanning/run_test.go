@@ -25,6 +25,7 @@ type fake struct {
 	changed int      // so many VALIDATEs find a change
 	busy    int      // so many transactions meet a conflict
 	lost    int      // so many FETCHes under locks find them gone
+	down    int      // FETCHes of a tree's node from so many on are refused; 0: none
 }
 
 func newFake() *fake {
@@ -66,7 +67,12 @@ func (f *fake) Submit(reqs []*partition.Request) bool {
 			f.lost--
 			f.said = append(f.said, "lost")
 			r.Reply = []byte{partition.TxnAborted}
+		case ofNode(queries) && f.down == 1:
+			r.Status, r.Reply = partition.NotRun, []byte("-CLUSTERDOWN no leader\r\n")
 		default:
+			if ofNode(queries) && f.down > 0 {
+				f.down--
+			}
 			how := map[bool]string{true: "locked", false: "now"}[id != (partition.TxnID{})]
 			if r.Args[0][1] == 1 {
 				how = "wait"
@@ -80,6 +86,12 @@ func (f *fake) Submit(reqs []*partition.Request) bool {
 		}
 	}
 	return true
+}
+
+// ofNode says whether a FETCH asks for a node of a tree.
+func ofNode(queries []partition.Query) bool {
+	const node = 0x04
+	return len(queries) == 1 && queries[0].Upper == nil && queries[0].Key[2] == node
 }
 
 func (f *fake) Transact(t *txn.Transaction) bool {
@@ -231,5 +243,41 @@ func TestFetchesInSteps(t *testing.T) {
 	}
 	if want := "hold locked now now+before commit3"; strings.Join(f.both, " ") != want {
 		t.Errorf("said %q, not %q", strings.Join(f.both, " "), want)
+	}
+}
+
+// TestNotToTheEnd: a large collection that cannot be fetched to its end is an
+// error, and nothing worse.
+func TestNotToTheEnd(t *testing.T) {
+	f := newFake()
+	for i := range 20 {
+		line := "zadd a"
+		for j := range 50 {
+			line += fmt.Sprintf(" %d member:%d", j, i*50+j)
+		}
+		f.run(t, line, nil)
+	}
+	const line = "zunionstore x 2 a c"
+	f.run(t, "del c", nil)
+	f.run(t, "xgroup create b g 0 mkstream", nil)
+	f.run(t, "xgroup create c g 0 mkstream", nil)
+	for range 100 {
+		f.run(t, "xadd b * field value", nil)
+	}
+	for at := range 4 {
+		f.down = at + 1
+		if got := f.run(t, "xreadgroup group g me streams c b > >", nil); got != "1 -CLUSTERDOWN" {
+			t.Errorf("refused: %d %s", at, got)
+		}
+	}
+	f.down = 0
+	f.run(t, "del c", nil)
+	f.down = 1
+	if got := f.run(t, line, nil); got != "1 -CLUSTERDOWN" {
+		t.Errorf("refused: %s", got)
+	}
+	f.down = 0
+	if got := f.run(t, line, func(j *Job) { j.MaxBytes = 4000 }); got != "1 -ERR" {
+		t.Errorf("too large: %s", got)
 	}
 }

@@ -228,6 +228,8 @@ func (s *server) apply(c Command) string {
 		return s.list(c)
 	case "SADD", "ZADD", "SMEMBERS", "ZRANGE", "SCARD", "ZCARD", "SMOVE", "LMOVE", "RPOPLPUSH", "RENAMENX", "SUNIONSTORE", "ZUNIONSTORE":
 		return s.pot(c)
+	case "XGROUP", "XADD", "XACK", "XRANGE", "XPENDING", "XAUTOCLAIM", "XREADGROUP":
+		return s.stream(c)
 	case "HKEYS":
 		var names []string
 		for i, f := range fields(h.state) {

@@ -20,6 +20,12 @@ func (c Command) Key() string {
 	if len(c) < 2 || c.Whole() || c[0] == "MULTI" || c[0] == "COTERIE" {
 		return ""
 	}
+	switch c[0] {
+	case "XGROUP":
+		return c[2]
+	case "XREADGROUP":
+		return c[len(c)-2]
+	}
 	return c[1]
 }
 
@@ -32,7 +38,7 @@ func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
 		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE",
-		"XRANGE", "XPENDING", "COTERIE":
+		"XRANGE", "XPENDING", "XLEN", "COTERIE":
 		return true
 	}
 	return false
@@ -101,6 +107,7 @@ func Kinds() []Kind {
 		{Name: "skew", Summary: "pairs of which WATCH lets one be set at most", DB: 2, New: newSkew, Check: checkSkew},
 		{Name: "queue", Summary: "workers wait for elements of lists: none lost, none taken twice, none left while somebody waits", New: newQueue, Check: checkQueue},
 		{Name: "tokens", Summary: "tokens that wander between sets, lists and sorted sets of all partitions: each is in one place", New: newTokens, Check: checkTokens},
+		{Name: "stream", Summary: "streams and a group: nothing lost, nothing new twice, nothing again once acknowledged", New: newStream, Check: checkStream},
 	}
 }
 

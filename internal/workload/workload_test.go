@@ -66,6 +66,12 @@ func TestFlaws(t *testing.T) {
 		{runsRefused, "a refused command is run all the same", "tokens"},
 		{tears, "a transaction runs in two pieces", "tokens"},
 		{halves, "half of a transaction", "tokens"},
+		{loses, "a command on a stream is lost", "stream"},
+		{doubles, "a command on a stream is applied twice", "stream"},
+		{stale, "a read of an older stream", "stream"},
+		{runsRefused, "a refused command is run all the same", "stream"},
+		{disorders, "ids go backwards", "stream"},
+		{skips, "an entry that was given out is forgotten", "stream"},
 		{staleReads, "transactions read an older state", "bank, append, skew"},
 	} {
 		for name := range strings.SplitSeq(x.kinds, ", ") {
