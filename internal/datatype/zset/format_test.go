@@ -91,8 +91,8 @@ func TestLargeFormat(t *testing.T) {
 	sort.Strings(got)
 	x := strings.Repeat("78", maxInlineMember+1)
 	for i, want := range []string{
-		// the counter
-		"1dcd0000000000 0000000000000001",
+		// the counter, in its second form: a key, none with a deadline
+		"1dcd0000000000 " + "010100",
 		// the record: type, kind, object, members, next node, and the root's node, height and count
 		"1dcd0100000000c3d31922c50b6b " + "05" + "03" + "0000000000000001" + "0000000000000003" + "0000000000000002" + "0000000000000001" + "00" + "0000000000000003",
 		// the elements: a score each
