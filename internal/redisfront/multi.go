@@ -1,6 +1,8 @@
 package redisfront
 
 import (
+	"strings"
+
 	"slices"
 
 	"coterie/internal/base"
@@ -311,6 +313,10 @@ func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][
 		j := &spanned{o: o, job: spanning.Job{Args: command.ExecGroup(s.id, nil, m.group), Group: true, Watched: watched}}
 		for _, c := range x.commands {
 			j.job.Keys = s.watchedKeys(j.job.Keys, c.e, c.parts[0].args)
+			// The first script stands for all: it is shown, and killed.
+			if e, args := s.script(c.e, c.parts[0].args); j.script == nil && e != nil && e.spec.Group == "scripting" {
+				j.script = &scriptOf{args: args, eval: strings.HasPrefix(e.full, "eval")}
+			}
 		}
 		j.write = func(w *resp.Writer, reply []byte) {
 			m.reply = reply

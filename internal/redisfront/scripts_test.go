@@ -128,27 +128,37 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-// TestScriptKill: a script that does not end is ended by hand, and has done nothing.
+// TestScriptKill: a script that does not end is ended by hand, and has done
+// nothing; within MULTI too.
 func TestScriptKill(t *testing.T) {
-	r := newFake(t, fakeLoop, 3)
-	addr, _ := serveFake(t, r, Limits{})
-	c, other := dialFake(t, addr), dialFake(t, addr)
-	done := make(chan string)
-	go func() {
-		done <- c.ask(t, "EVAL \"redis.call('set','a',1) pcall(function() while true do end end) while true do end\" 1 a")
-	}()
-	for {
-		got := other.ask(t, "SCRIPT KILL")
-		if got == "+OK\r\n" {
-			break
+	const endless = "EVAL \"redis.call('set','a',1) pcall(function() while true do end end) while true do end\" 1 a"
+	for _, multi := range []bool{false, true} {
+		r := newFake(t, fakeLoop, 3)
+		addr, _ := serveFake(t, r, Limits{})
+		c, other := dialFake(t, addr), dialFake(t, addr)
+		done := make(chan string)
+		go func() {
+			if !multi {
+				done <- c.ask(t, endless)
+				return
+			}
+			c.ask(t, "MULTI")
+			c.ask(t, endless)
+			done <- c.ask(t, "EXEC")
+		}()
+		for {
+			got := other.ask(t, "SCRIPT KILL")
+			if got == "+OK\r\n" {
+				break
+			}
+			if !strings.HasPrefix(got, "-NOTBUSY") {
+				t.Fatal(got)
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		if !strings.HasPrefix(got, "-NOTBUSY") {
-			t.Fatal(got)
+		if got := <-done; !strings.HasPrefix(strings.TrimPrefix(got, "*1\r\n"), "-ERR Script killed by user with SCRIPT KILL.") {
+			t.Errorf("multi %v: %s", multi, got)
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if got := <-done; !strings.HasPrefix(got, "-ERR Script killed by user with SCRIPT KILL.") {
-		t.Error(got)
 	}
 }
 
