@@ -8,14 +8,20 @@ import (
 // staleReads is for bugs that only reads show, at a leader which is cut off and
 // has no write under way.
 var staleReads = Options{
-	Nodes: 3, Partitions: 1, NoGrow: true, Tame: true, Sessions: 3, Keys: 3, Think: 20 * milli, Duration: 40 * time.Second,
-	Workload: "register", Faults: []string{"isolate", "pause"}, FaultEvery: 2 * second,
+	Nodes: 3, Partitions: 4, NoGrow: true, Tame: true, Sessions: 3, Keys: 4, Think: 60 * milli, Duration: 20 * time.Second,
+	ElectionTicks: 10, Workload: "register", Faults: []string{"isolate", "split"}, FaultEvery: 700 * milli,
 }
 
 // overtaken is for entries that are replaced while they are being written.
 var overtaken = Options{
-	Nodes: 3, Partitions: 4, NoGrow: true, Sessions: 3, Think: 100 * milli, Duration: 40 * time.Second, ElectionTicks: 10,
-	Faults: []string{"hung-disk", "isolate"}, FaultEvery: 400 * milli, Workload: "order",
+	Nodes: 3, Partitions: 4, NoGrow: true, Sessions: 6, Think: 20 * milli, Duration: 20 * time.Second, ElectionTicks: 10,
+	Faults: []string{"hung-disk", "isolate", "slow-disk"}, FaultEvery: 200 * milli, Workload: "order",
+}
+
+// waits is for bugs in blocking commands: leadership moves, and connections break.
+var waits = Options{
+	Nodes: 3, NoGrow: true, Workload: "queue", Sessions: 6, Think: 20 * milli, FaultEvery: 300 * milli,
+	Faults: []string{"transfer", "reset", "flapping", "crash"},
 }
 
 // lateMessages is for what arrives after all, while others have gone on.
@@ -51,7 +57,7 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "a restart without Reconcile", bug: BugNoReconcile,
 			with: Options{Nodes: 3, KeepEntries: 1, HousekeepTicks: 7, Faults: []string{"crash-point", "pause"}, FaultEvery: 300 * milli}},
 		{name: "a write that is sent again is not recognized", bug: BugRetriedWrites},
-		{name: "a connection gives back what it had sent", bug: BugWronglyUndelivered,
+		{name: "a connection gives back what it had sent", bug: BugWronglyUndelivered, first: 33,
 			with: Options{Nodes: 3, FaultEvery: 300 * milli}},
 		{name: "the log is cut at the applied index", bug: BugEarlyTruncate},
 		{name: "term and vote are not durable", bug: BugForgottenVote,
@@ -59,7 +65,7 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "requests overtake each other", bug: BugReorderedRequests,
 			with: Options{Nodes: 3, Sessions: 4, Think: 20 * milli}},
 		{name: "a move down skips an operation", bug: BugLostEffect},
-		{name: "a confirmation of leadership is used again", bug: BugReusedConfirmation, with: staleReads},
+		{name: "a confirmation of leadership is used again", bug: BugReusedConfirmation, first: 3, with: staleReads},
 		{name: "a leader confirms reads by itself", bug: BugSelfConfirmedReads, with: staleReads},
 		{name: "effects are dropped", bug: BugDroppedWrites},
 		{name: "the applied index is not known after a restart", bug: BugForgottenApplied},
@@ -80,13 +86,21 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "an intent is given up without asking", bug: BugImpatient, with: transactions},
 		{name: "a leader whose disk hangs goes on leading", bug: BugHungLeader,
 			with: Options{Nodes: 3, ElectionTicks: 20, Think: 20 * milli, Faults: []string{"hung-disk"}, FaultEvery: second}},
-		{name: "an overtaken append is taken for the one at its index", bug: BugStaleAppend, with: overtaken},
+		{name: "an overtaken append is taken for the one at its index", bug: BugStaleAppend, first: 12, with: overtaken},
 		{name: "logs are cut while a snapshot is sent", bug: BugCutWhileSent,
 			with: Options{Nodes: 3, KeepEntries: 1, HousekeepTicks: 7, Faults: []string{"crash-point", "pause"}, FaultEvery: 300 * milli}},
 		{name: "home forgets an abort before the PREPARE has come", bug: BugLatePrepare, with: lateMessages},
 		{name: "VALIDATE does not see locks that were just released", bug: BugReleasedLocks, with: transactions},
 		{name: "VALIDATE takes what another leadership said", bug: BugStaleValidate, with: transactions},
 		{name: "nobody asks about transactions that were left", bug: BugNoRecovery, with: transactions},
+		{name: "PREPARE does not look at what was read at the gateway", bug: BugUncheckedReads,
+			with: Options{Nodes: 3, Partitions: 3, Workload: "tokens,append"}},
+		{name: "who watches is not told of what was evaluated elsewhere", bug: BugUntoldWatch,
+			with: Options{Nodes: 3, Partitions: 3, Workload: "skew"}},
+		{name: "a popped element is served twice: a blocking request that is sent again is not recognized", bug: BugServedTwice,
+			first: 12, with: waits},
+		{name: "a write does not wake who waits", bug: BugDeafWaiter, first: 12,
+			with: Options{Nodes: 3, Workload: "queue", Faults: []string{FaultsNone}}},
 		{name: "WATCH compares values", bug: BugValueWatch, with: Options{Nodes: 3, Workload: "skew"}},
 		{name: "a transaction that is sent again is not recognized", bug: BugRetriedWrites, with: transactions},
 		{name: "a cut's barrier is left early", bug: BugCutMoving, with: cuts},
@@ -101,7 +115,7 @@ func TestPlantedBugs(t *testing.T) {
 				if len(r.Violations) == 0 {
 					continue
 				}
-				t.Logf("seed %d, after %v: %.200s", seed, time.Since(start).Round(time.Millisecond), r.Violations[0])
+				t.Logf("%d seeds (%d), after %v: %.200s", seed-max(x.first, 1)+1, seed, time.Since(start).Round(time.Millisecond), r.Violations[0])
 				o.Bug = NoBug
 				if r := Run(o); len(r.Violations) > 0 {
 					t.Errorf("without the bug there is a violation, too: %.300s", r.Violations[0])

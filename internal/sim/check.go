@@ -179,8 +179,8 @@ type election struct {
 
 // arrives notes when a read came to its leader.
 func (p *proc) arrives(req *partition.Request) {
-	if req.Flags&partition.Write == 0 {
-		p.arrived[req] = p.c.now
+	if cut := req.Flags&partition.Transaction != 0 && req.Args[0][0] >= 'a'; !cut && req.Flags&partition.Write == 0 {
+		p.arrived[req] = p.c.now // what cuts say to leaders is no read of the moment
 	}
 }
 

@@ -57,7 +57,6 @@ const (
 	BugUncheckedReads         // PREPARE does not look at what was read at a gateway
 	BugUntoldWatch            // who watches is not told of what was evaluated elsewhere
 	BugServedTwice            // the answer to a blocking request is not found again
-	BugForgottenWaiter        // a waiter that a leader gave back is not sent to the next
 	BugDeafWaiter             // a write does not wake who waits for its key, now and then
 )
 

@@ -244,11 +244,6 @@ func uncheckedPlanted(args [][]byte, term uint64) [][]byte {
 	return args
 }
 
-// forgetsPlanted says whether a request that is given back gets lost.
-func (p *proc) forgetsPlanted(req *partition.Request) bool {
-	return p.c.opts.Bug == BugForgottenWaiter && req.Status == partition.NotRun && req.Flags&partition.Blocking != 0
-}
-
 // waitersPlanted are those whom a request may wake.
 func (e evaluator) waitersPlanted(txn *partition.Txn, req *partition.Request) command.Waiters {
 	if e.m.c.opts.Bug == BugDeafWaiter && req.Flags&(partition.Write|partition.Blocking) == partition.Write && e.m.c.chance(0.05) {

@@ -292,9 +292,6 @@ func (p *proc) finish(reqs []*partition.Request) {
 		p.c.noteCut(req)
 		p.checkRead(req)
 		s, remote := req.Sink.(*remoteSink)
-		if p.forgetsPlanted(req) {
-			continue
-		}
 		if !remote {
 			p.noteRefusal(req)
 			p.router.Returned(req)
