@@ -224,3 +224,7 @@ func clusterSlotKeys(s *session, o *op) {
 	}
 	s.request(o, p.ID, slot)
 }
+
+func clusterReset(s *session, _ [][]byte) {
+	s.rw.Error("ERR CLUSTER RESET is not possible here")
+}

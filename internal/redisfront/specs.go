@@ -191,6 +191,7 @@ func clusterSpec() frontSpec {
 		sub("keyslot", 3, always, "3.0.0", "Answers a key's slot.", clusterOnly(clusterKeyslot), command.Text("key")),
 		evaluated(sub("countkeysinslot", 3, always, "3.0.0", "Counts the keys of a slot.", nil, slot), clusterSlotKeys, runCountkeysinslot),
 		evaluated(sub("getkeysinslot", 4, always, "3.0.0", "Answers keys of a slot.", nil, slot, command.Integer("count")), clusterSlotKeys, runGetkeysinslot),
+		sub("reset", -2, always|command.Admin|command.NoScript, "3.0.0", "Is refused: a node leaves its cluster in no such way.", clusterOnly(clusterReset)),
 		sub("links", 2, always, "7.0.0", "Answers nothing: links between nodes are not Redis's.", clusterOnly(clusterLinks)),
 	)
 }

@@ -181,6 +181,10 @@ func (h *host) Call(args [][]byte, proto int) (reply []byte, refusal string, ok 
 		h.m.Monitor(h.c.DB, args)
 	}
 	w := h.c.Scratch(proto)
+	if _, blocks := spec.Blocks(args); blocks && spec.Timeout == cmd.TimeoutBlock {
+		w.Error("ERR " + spec.Full + " command is not allowed with BLOCK option from scripts")
+		return w.Buf, "", true
+	}
 	h.c.Call(args, w)
 	if !spans && h.c.Written()-h.written > leaderBytes {
 		return nil, "", false
