@@ -52,8 +52,9 @@ const (
 // table is of Jones' polynomial, which the format uses.
 var table = crc64.MakeTable(0x95ac9329ac4bc9b5)
 
-// checksum begins with zero and is not turned over at its end, unlike Go's.
-func checksum(p []byte) uint64 { return ^crc64.Update(math.MaxUint64, table, p) }
+// Checksum is a footer's: it begins with zero and is not turned over at its
+// end, unlike Go's.
+func Checksum(p []byte) uint64 { return ^crc64.Update(math.MaxUint64, table, p) }
 
 // Decode reads a payload. max bounds the bytes that the value may come to. The
 // value may share memory with the payload.
@@ -66,7 +67,7 @@ func Decode(payload []byte, max int) (v Value, err error) {
 		return v, ErrFooter
 	}
 	// A sum of zero says that there is none.
-	if sum := binary.LittleEndian.Uint64(footer[2:]); sum != 0 && sum != checksum(payload[:len(payload)-8]) {
+	if sum := binary.LittleEndian.Uint64(footer[2:]); sum != 0 && sum != Checksum(payload[:len(payload)-8]) {
 		return v, ErrFooter
 	}
 	d := &decoder{rest: body, left: max}
@@ -75,6 +76,14 @@ func Decode(payload []byte, max int) (v Value, err error) {
 		return Value{}, ErrFormat
 	}
 	return v, nil
+}
+
+// CutString reads a string of at most max bytes off the front of b. It may share
+// memory with b.
+func CutString(b []byte, max int) (p, rest []byte, ok bool) {
+	d := &decoder{rest: b, left: max + itemOverhead}
+	p = d.string()
+	return p, d.rest, !d.bad
 }
 
 // decoder takes a value apart. After the first mistake it is bad, and all that

@@ -13,5 +13,6 @@
 // twice, an entry out of order, a pending entry without an owner) is refused. So
 // a command may write what comes out of Decode without looking at it again.
 //
-// The package is pure. Its callers are the commands of package generic.
+// The package is pure. Its callers are the commands of packages dump and stream,
+// and script, whose FUNCTION DUMP has the same strings and checksum.
 package rdb

@@ -35,24 +35,27 @@ func begin(t byte, n uint64) *Encoder {
 	return e
 }
 
-func (e *Encoder) length(n uint64) {
+func (e *Encoder) length(n uint64) { e.Buf = appendLength(e.Buf, n) }
+
+func appendLength(dst []byte, n uint64) []byte {
 	switch {
 	case n < len6max:
-		e.Buf = append(e.Buf, byte(n))
+		return append(dst, byte(n))
 	case n < len14max:
-		e.Buf = append(e.Buf, byte(n>>8)|0x40, byte(n))
+		return append(dst, byte(n>>8)|0x40, byte(n))
 	case n <= math.MaxUint32:
-		e.Buf = binary.BigEndian.AppendUint32(append(e.Buf, len32), uint32(n))
-	default:
-		e.Buf = binary.BigEndian.AppendUint64(append(e.Buf, len64), n)
+		return binary.BigEndian.AppendUint32(append(dst, len32), uint32(n))
 	}
+	return binary.BigEndian.AppendUint64(append(dst, len64), n)
+}
+
+// AppendString appends what CutString reads.
+func AppendString[T []byte | string](dst []byte, p T) []byte {
+	return append(appendLength(dst, uint64(len(p))), p...)
 }
 
 // Item writes a string.
-func (e *Encoder) Item(p []byte) {
-	e.length(uint64(len(p)))
-	e.Buf = append(e.Buf, p...)
-}
+func (e *Encoder) Item(p []byte) { e.Buf = AppendString(e.Buf, p) }
 
 // Score writes the score of the member before it.
 func (e *Encoder) Score(f float64) {
@@ -62,7 +65,7 @@ func (e *Encoder) Score(f float64) {
 // End writes the footer and returns the payload.
 func (e *Encoder) End() []byte {
 	e.Buf = binary.LittleEndian.AppendUint16(e.Buf, version)
-	e.Buf = binary.LittleEndian.AppendUint64(e.Buf, checksum(e.Buf))
+	e.Buf = binary.LittleEndian.AppendUint64(e.Buf, Checksum(e.Buf))
 	return e.Buf
 }
 

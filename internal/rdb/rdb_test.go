@@ -21,7 +21,7 @@ func sealed(body string) []byte {
 }
 
 func TestChecksum(t *testing.T) {
-	if got := checksum([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
+	if got := Checksum([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
 		t.Errorf("checksum is %x", got)
 	}
 }

@@ -3,6 +3,8 @@ package script
 import (
 	"strings"
 	"testing"
+
+	"coterie/internal/rdb"
 )
 
 // dumped is what redis-server 7.0 wrote for a library; its text is compressed.
@@ -48,7 +50,7 @@ func FuzzParseDump(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		l := &Library{}
 		b := append(body, Dump(nil)[:2]...)
-		sum := checksum(b)
+		sum := rdb.Checksum(b)
 		for i := range 8 {
 			b = append(b, byte(sum>>(8*i)))
 		}
