@@ -28,6 +28,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 
 	"coterie/internal/base"
 )
@@ -92,31 +93,28 @@ func (a *Answers) Add(sequence uint64, reply []byte, before uint64) {
 
 // Find returns the reply to a request in the list.
 func (a *Answers) Find(sequence uint64) (reply []byte, ok bool) {
-	d, at := Decoder{rest: a.List}, uint64(0)
-	for len(d.rest) > 0 && d.err == nil {
-		at += uint64(d.varint())
-		reply := []byte(replyOK)
-		if n := d.uvarint(); n > 0 {
-			reply = d.take(n - 1)
-		}
-		if at == sequence && d.err == nil {
+	for at, reply := range a.All() {
+		if at == sequence {
 			return reply, true
 		}
 	}
 	return nil, false
 }
 
-// Each visits the requests in the list, in its order; the replies alias it.
-func (a *Answers) Each(visit func(sequence uint64, reply []byte)) {
-	d, at := Decoder{rest: a.List}, uint64(0)
-	for len(d.rest) > 0 && d.err == nil {
-		at += uint64(d.varint())
-		reply := []byte(replyOK)
-		if n := d.uvarint(); n > 0 {
-			reply = d.take(n - 1)
-		}
-		if d.err == nil {
-			visit(at, reply)
+// All are the sequences and replies in the list, in its order; the replies
+// alias it.
+func (a *Answers) All() iter.Seq2[uint64, []byte] {
+	return func(yield func(sequence uint64, reply []byte) bool) {
+		d, at := Decoder{rest: a.List}, uint64(0)
+		for len(d.rest) > 0 {
+			at += uint64(d.varint())
+			reply := []byte(replyOK)
+			if n := d.uvarint(); n > 0 {
+				reply = d.take(n - 1)
+			}
+			if d.err != nil || !yield(at, reply) {
+				return
+			}
 		}
 	}
 }

@@ -537,13 +537,13 @@ func (g *gatewayAnswers) noteSingly(a effects.Answers) {
 		g.singly = map[uint64][]byte{}
 	}
 	g.forgetLives(a.LowWater)
-	a.Each(func(sequence uint64, reply []byte) {
+	for sequence, reply := range a.All() {
 		if len(reply) == 0 {
 			delete(g.singly, sequence)
 		} else if sequence >= g.lowWater {
 			g.singly[sequence] = bytes.Clone(reply)
 		}
-	})
+	}
 }
 
 // lifeOf is the first sequence of a gateway's process, by any of its sequences.
