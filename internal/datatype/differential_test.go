@@ -2,16 +2,12 @@ package datatype_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"slices"
-	"sort"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"coterie/internal/base"
-	"coterie/internal/resp"
+	"coterie/internal/datatype/redistest"
 )
 
 const (
@@ -22,12 +18,11 @@ const (
 // TestAgainstRedis runs random commands here and in a real redis-server, and
 // compares what both reply.
 func TestAgainstRedis(t *testing.T) {
-	dial := startRedis(t)
+	addr := startRedis(t)
 	for _, proto := range []uint8{2, 3} {
 		t.Run(fmt.Sprint("RESP", proto), func(t *testing.T) {
-			r := dial()
-			r.t = t
-			r.run([]string{"hello", fmt.Sprint(proto)})
+			r := redistest.Dial(t, addr)
+			r.Run(t, []string{"hello", fmt.Sprint(proto)})
 			for seed := range uint64(differentialRounds) {
 				if differ(t, r, proto, seed); t.Failed() {
 					t.Fatalf("seed %d", seed)
@@ -37,20 +32,20 @@ func TestAgainstRedis(t *testing.T) {
 	}
 }
 
-func differ(t *testing.T, r *redis, proto uint8, seed uint64) {
+func differ(t *testing.T, r *redistest.Conn, proto uint8, seed uint64) {
 	s := newServer(t, seed)
 	s.proto = proto
-	g := generator{rand.New(rand.NewPCG(seed, uint64(proto)))}
+	g := redistest.NewGenerator(seed, uint64(proto))
 	commands := make([][]string, differentialCommands)
 	for i := range commands {
-		commands[i] = g.command()
+		commands[i] = g.Command()
 	}
-	r.run([]string{"flushall"})
-	replies := r.run(commands...)
+	r.Run(t, []string{"flushall"})
+	replies := r.Run(t, commands...)
 	s.txn.Stamp = base.StampFromMillis(time.Now().UnixMilli())
 	for i, args := range commands {
 		got := s.run(args...)
-		if !alike(args, replies[i], got) {
+		if !redistest.Alike(args, replies[i], got) {
 			t.Errorf("command %d %q:\n  here  %q\n  redis %q", i, args, got, replies[i])
 			return
 		}
@@ -61,136 +56,15 @@ func differ(t *testing.T, r *redis, proto uint8, seed uint64) {
 }
 
 // checkSame compares all values at the end.
-func checkSame(t *testing.T, s *server, r *redis) {
+func checkSame(t *testing.T, s *server, r *redistest.Conn) {
 	for _, key := range []string{"a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "l1", "s2", "{t}s3", "bigset", "l1", "l2", "{t}l3", "biglist", "z1", "z2", "{t}z3", "zbig", "zlex", "zlexbig", "geo", "geobig", "geodist"} {
 		for _, line := range []string{"get", "hgetall", "smembers", "lrange 0 -1", "type", "zrange 0 -1 withscores"} {
 			name, rest, _ := strings.Cut(line, " ")
 			args := append([]string{name, key}, strings.Fields(rest)...)
-			want, got := r.run(args)[0], s.run(args...)
-			if !alike(args, want, got) {
+			want, got := r.Run(t, args)[0], s.run(args...)
+			if !redistest.Alike(args, want, got) {
 				t.Errorf("at the end %q:\n  here  %q\n  redis %q", args, got, want)
 			}
 		}
 	}
-}
-
-// alike says whether two replies are the same, but for the order where none
-// is promised, and for what time and chance do.
-func alike(args []string, want, got []byte) bool {
-	if string(want) == string(got) {
-		return true
-	}
-	if name := strings.ToLower(args[0]); len(args) == 4 && (name == "zrank" || name == "zrevrank") {
-		return true // WITHSCORE came with 7.2
-	}
-	a, _, errA := resp.ParseReply(want)
-	b, _, errB := resp.ParseReply(got)
-	if name := strings.ToLower(args[0]); name == "blmove" || name == "brpoplpush" { // there, it did wait
-		return a.Null && b.Null
-	}
-	if late := "-ERR timeout is "; strings.HasPrefix(string(want), late) && strings.HasPrefix(string(got), late) {
-		return true // it tells what is no timeout apart in another way, version by version
-	}
-	if errA != nil || errB != nil || a.Kind != b.Kind {
-		return false
-	}
-	switch name := strings.ToLower(args[0]); name {
-	case "geodist", "geosearch", "georadius", "georadiusbymember", "georadius_ro", "georadiusbymember_ro":
-		if len(args) > 5 && hasWord(args, "any") {
-			return len(a.Elems) == len(b.Elems)
-		}
-		return sameElements(near(a), near(b), 1)
-	case "zscan":
-		return len(a.Elems) == 2 && len(b.Elems) == 2 && (args[2] != "0" ||
-			string(a.Elems[0].Str) != "0" || string(b.Elems[0].Str) != "0" || sameElements(numbers(a.Elems[1]), numbers(b.Elems[1]), 2))
-	case "zrandmember":
-		if len(args) == 2 || args[2] != "1000" {
-			return len(a.Elems) == len(b.Elems)
-		}
-		if len(args) == 4 && len(a.Elems) > 0 && len(a.Elems[0].Elems) == 0 {
-			return sameElements(numbers(a), numbers(b), 2)
-		}
-		return sameElements(numbers(a), numbers(b), 1)
-	case "hgetall":
-		return sameElements(a, b, 2)
-	case "hkeys", "hvals", "keys", "smembers", "sinter", "sunion", "sdiff", "spop":
-		return sameElements(a, b, 1)
-	case "hscan", "sscan":
-		n := 2
-		if name == "sscan" {
-			n = 1
-		}
-		return len(a.Elems) == 2 && len(b.Elems) == 2 && (args[2] != "0" ||
-			string(a.Elems[0].Str) != "0" || string(b.Elems[0].Str) != "0" || sameElements(a.Elems[1], b.Elems[1], n))
-	case "hrandfield", "srandmember":
-		if len(args) == 2 || args[2] != "1000" {
-			return len(a.Elems) == len(b.Elems)
-		}
-		if len(args) == 4 && len(a.Elems) > 0 && len(a.Elems[0].Elems) == 0 {
-			return sameElements(a, b, 2)
-		}
-		return sameElements(a, b, 1)
-	case "ttl", "pttl", "expiretime", "pexpiretime":
-		return a.Int > 0 && b.Int > 0 && max(a.Int-b.Int, b.Int-a.Int) < 3000
-	case "expire", "pexpire": // LT and GT compare moments that differ by what a command takes
-		return len(args) > 3 && a.Int >= 0 && b.Int >= 0
-	case "dbsize": // there, a key set to a time in the past counts until it is met
-		return a.Int >= b.Int && a.Int-b.Int < 4
-	case "object":
-		return a.Int > 0 && b.Int >= 0
-	}
-	if len(args) > 1 && args[1] == "geodist" {
-		return fmt.Sprint(near(a)) == fmt.Sprint(near(b))
-	}
-	return (args[0][0] == 'z' || args[0][0] == 'Z') && fmt.Sprint(numbers(a)) == fmt.Sprint(numbers(b))
-}
-
-// numbers is a reply with its numbers in one form: that of Redis 7.0 has more
-// digits than 7.2's.
-func numbers(v resp.Value) resp.Value {
-	if f, err := strconv.ParseFloat(string(v.Str), 64); err == nil || v.Kind == ',' {
-		if v.Kind == ',' {
-			f = v.Float
-		}
-		v.Str, v.Float = strconv.AppendFloat(nil, f+0, 'g', -1, 64), 0 // and -0 as 0
-	}
-	elems := v.Elems
-	v.Elems = nil
-	for _, e := range elems {
-		v.Elems = append(v.Elems, numbers(e))
-	}
-	return v
-}
-
-// near is a reply with distances rounded, which the last bit of a sine may
-// change; places at one distance come in any order.
-func near(v resp.Value) resp.Value {
-	if f, err := strconv.ParseFloat(string(v.Str), 64); err == nil && strings.Contains(string(v.Str), ".") || v.Kind == ',' {
-		if v.Kind == ',' {
-			f = v.Float
-		}
-		v.Str, v.Float = strconv.AppendFloat(nil, f, 'g', 9, 64), 0
-	}
-	elems := v.Elems
-	v.Elems = nil
-	for _, e := range elems {
-		v.Elems = append(v.Elems, near(e))
-	}
-	return v
-}
-
-func hasWord(args []string, word string) bool {
-	return slices.ContainsFunc(args, func(a string) bool { return strings.EqualFold(a, word) })
-}
-
-// sameElements compares arrays as sets of groups of n elements.
-func sameElements(a, b resp.Value, n int) bool {
-	groups := func(v resp.Value) (list []string) {
-		for i := 0; i+n <= len(v.Elems); i += n {
-			list = append(list, fmt.Sprintf("%v", v.Elems[i:i+n]))
-		}
-		sort.Strings(list)
-		return list
-	}
-	return fmt.Sprint(groups(a)) == fmt.Sprint(groups(b))
 }

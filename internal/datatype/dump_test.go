@@ -3,11 +3,11 @@ package datatype_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/resp"
 )
 
@@ -20,11 +20,11 @@ var dumpConfigs = [][]string{
 }
 
 // makeAll are the commands that make a value of every type and size.
-func makeAll(g generator) (commands [][]string, names []string) {
+func makeAll(g redistest.Generator) (commands [][]string, names []string) {
 	long := strings.Repeat("compress me, please: ", 300)
 	texts := func(n int) (list []string) {
 		for i := range n {
-			list = append(list, pick(g, fmt.Sprint(i), fmt.Sprint("text", i), fmt.Sprint(i*123456789-700), "x"+strings.Repeat("y", i%97)+fmt.Sprint(i), fmt.Sprint(-i*4000), fmt.Sprint(i, g.value())))
+			list = append(list, redistest.Pick(g, fmt.Sprint(i), fmt.Sprint("text", i), fmt.Sprint(i*123456789-700), "x"+strings.Repeat("y", i%97)+fmt.Sprint(i), fmt.Sprint(-i*4000), fmt.Sprint(i, g.Value())))
 		}
 		return list
 	}
@@ -36,17 +36,17 @@ func makeAll(g generator) (commands [][]string, names []string) {
 		add(fmt.Sprint("string", i), "set", v)
 	}
 	for _, n := range []int{1, 5, 130, 700} {
-		add(fmt.Sprint("list", n), join("rpush", texts(n))...)
-		add(fmt.Sprint("set", n), join("sadd", texts(n))...)
+		add(fmt.Sprint("list", n), redistest.Join("rpush", texts(n))...)
+		add(fmt.Sprint("set", n), redistest.Join("sadd", texts(n))...)
 		var ints, fields, scored []string
 		for i, v := range texts(n) {
-			ints = append(ints, fmt.Sprint((i-3)*pick(g, 1, 1000, 1<<33)))
+			ints = append(ints, fmt.Sprint((i-3)*redistest.Pick(g, 1, 1000, 1<<33)))
 			fields = append(fields, fmt.Sprint("field", i), v)
-			scored = append(scored, pick(g, "inf", "-inf", "0.1", "-17", "3", fmt.Sprint(g.NormFloat64())), fmt.Sprint(i, v))
+			scored = append(scored, redistest.Pick(g, "inf", "-inf", "0.1", "-17", "3", fmt.Sprint(g.NormFloat64())), fmt.Sprint(i, v))
 		}
-		add(fmt.Sprint("ints", n), join("sadd", ints)...)
-		add(fmt.Sprint("hash", n), join("hset", fields)...)
-		add(fmt.Sprint("zset", n), join("zadd", scored)...)
+		add(fmt.Sprint("ints", n), redistest.Join("sadd", ints)...)
+		add(fmt.Sprint("hash", n), redistest.Join("hset", fields)...)
+		add(fmt.Sprint("zset", n), redistest.Join("zadd", scored)...)
 	}
 	add("longlist", "rpush", long, "1", strings.Repeat("q", 9000), long)
 	add("longhash", "hset", "f", long, "g", "2")
@@ -99,39 +99,38 @@ func payloadOf(t *testing.T, reply []byte) string {
 
 // TestDumpAgainstRedis moves values of every type there and back.
 func TestDumpAgainstRedis(t *testing.T) {
-	dial := startRedis(t)
+	addr := startRedis(t)
 	for i, config := range dumpConfigs {
 		t.Run(fmt.Sprint("config", i), func(t *testing.T) {
-			r := dial()
-			r.t = t
-			r.run([]string{"flushall"})
+			r := redistest.Dial(t, addr)
+			r.Run(t, []string{"flushall"})
 			if config != nil {
-				if got := r.run(append([]string{"config", "set"}, config...))[0]; string(got) != "+OK\r\n" {
+				if got := r.Run(t, append([]string{"config", "set"}, config...))[0]; string(got) != "+OK\r\n" {
 					t.Fatalf("redis refuses the configuration: %q", got)
 				}
 			}
 			s := newServer(t, uint64(i))
-			g := generator{rand.New(rand.NewPCG(uint64(i), 7))}
+			g := redistest.NewGenerator(uint64(i), 7)
 			commands, names := makeAll(g)
-			for j, reply := range r.run(commands...) {
+			for j, reply := range r.Run(t, commands...) {
 				if reply[0] == '-' {
 					t.Fatalf("redis, %.100q: %s", commands[j], reply)
 				}
 			}
 			for _, name := range names {
 				// There, here, and there again under another name.
-				payload := payloadOf(t, r.run([]string{"dump", name})[0])
+				payload := payloadOf(t, r.Run(t, []string{"dump", name})[0])
 				s.want("+OK\r\n", "restore", name, "0", payload)
 				s.want("-BUSYKEY Target key name already exists.\r\n", "restore", name, "0", payload)
 				s.want("+OK\r\n", "restore", name, "0", payload, "replace")
 				back := payloadOf(t, s.run("dump", name))
-				if got := r.run([]string{"restore", "back:" + name, "0", back})[0]; string(got) != "+OK\r\n" {
+				if got := r.Run(t, []string{"restore", "back:" + name, "0", back})[0]; string(got) != "+OK\r\n" {
 					t.Errorf("%s: redis does not restore what was dumped here: %s", name, got)
 					continue
 				}
 				s.want("+OK\r\n", "restore", "back:"+name, "0", back)
 				for j, look := range looks(name) {
-					there, again := r.run(look)[0], r.run(looks("back:" + name)[j])[0]
+					there, again := r.Run(t, look)[0], r.Run(t, looks("back:" + name)[j])[0]
 					for what, got := range map[string][]byte{"here": s.run(look...), "there again": again, "here again": s.run(looks("back:" + name)[j]...)} {
 						if !sameLook(look, there, got) {
 							t.Errorf("%q:\n  redis %q\n  %s %q", look, there, what, got)
@@ -150,7 +149,7 @@ func sameLook(args []string, want, got []byte) bool {
 	if args[0] == "xinfo" || args[0] == "xpending" {
 		return fmt.Sprint(stable(want)) == fmt.Sprint(stable(got))
 	}
-	return alike(args, want, got)
+	return redistest.Alike(args, want, got)
 }
 
 func stable(reply []byte) (list []string) {
@@ -187,27 +186,27 @@ func TestRestoreErrors(t *testing.T) {
 		reply string
 		args  []string
 	}{
-		{"$-1\r\n", list("dump", "none")},
-		{"-ERR DUMP payload version or checksum are wrong\r\n", list("restore", "n", "0", broken)},
-		{"-ERR DUMP payload version or checksum are wrong\r\n", list("restore", "n", "0", later)},
-		{"-ERR DUMP payload version or checksum are wrong\r\n", list("restore", "n", "0", "short")},
-		{"-ERR Bad data format\r\n", list("restore", "n", "0", "\x00\x05abc\x0a\x00"+strings.Repeat("\x00", 8))},
-		{"+OK\r\n", list("restore", "n", "0", unsummed)},
-		{"$5\r\nvalue\r\n", list("get", "n")},
-		{":-1\r\n", list("ttl", "n")},
-		{"-BUSYKEY Target key name already exists.\r\n", list("restore", "n", "0", payload)},
-		{"-ERR Invalid TTL value, must be >= 0\r\n", list("restore", "m", "-1", payload)},
-		{"-ERR value is not an integer or out of range\r\n", list("restore", "m", "x", payload)},
-		{"-ERR Invalid IDLETIME value, must be >= 0\r\n", list("restore", "m", "0", payload, "idletime", "-1")},
-		{"-ERR Invalid FREQ value, must be >= 0 and <= 255\r\n", list("restore", "m", "0", payload, "FREQ", "256")},
-		{"-ERR syntax error\r\n", list("restore", "m", "0", payload, "FREQ", "5", "idletime", "4")},
-		{"-ERR syntax error\r\n", list("restore", "m", "0", payload, "foo")},
-		{"+OK\r\n", list("restore", "m", "5000", payload, "freq", "3", "REPLACE")},
-		{":5000\r\n", list("pttl", "m")},
-		{"+OK\r\n", list("restore", "m", "5", payload, "REPLACE", "absttl", "idletime", "1")},
-		{":0\r\n", list("exists", "m")},
-		{"+OK\r\n", list("restore", "m", "5", payload, "absttl")},
-		{":0\r\n", list("exists", "m")},
+		{"$-1\r\n", redistest.List("dump", "none")},
+		{"-ERR DUMP payload version or checksum are wrong\r\n", redistest.List("restore", "n", "0", broken)},
+		{"-ERR DUMP payload version or checksum are wrong\r\n", redistest.List("restore", "n", "0", later)},
+		{"-ERR DUMP payload version or checksum are wrong\r\n", redistest.List("restore", "n", "0", "short")},
+		{"-ERR Bad data format\r\n", redistest.List("restore", "n", "0", "\x00\x05abc\x0a\x00"+strings.Repeat("\x00", 8))},
+		{"+OK\r\n", redistest.List("restore", "n", "0", unsummed)},
+		{"$5\r\nvalue\r\n", redistest.List("get", "n")},
+		{":-1\r\n", redistest.List("ttl", "n")},
+		{"-BUSYKEY Target key name already exists.\r\n", redistest.List("restore", "n", "0", payload)},
+		{"-ERR Invalid TTL value, must be >= 0\r\n", redistest.List("restore", "m", "-1", payload)},
+		{"-ERR value is not an integer or out of range\r\n", redistest.List("restore", "m", "x", payload)},
+		{"-ERR Invalid IDLETIME value, must be >= 0\r\n", redistest.List("restore", "m", "0", payload, "idletime", "-1")},
+		{"-ERR Invalid FREQ value, must be >= 0 and <= 255\r\n", redistest.List("restore", "m", "0", payload, "FREQ", "256")},
+		{"-ERR syntax error\r\n", redistest.List("restore", "m", "0", payload, "FREQ", "5", "idletime", "4")},
+		{"-ERR syntax error\r\n", redistest.List("restore", "m", "0", payload, "foo")},
+		{"+OK\r\n", redistest.List("restore", "m", "5000", payload, "freq", "3", "REPLACE")},
+		{":5000\r\n", redistest.List("pttl", "m")},
+		{"+OK\r\n", redistest.List("restore", "m", "5", payload, "REPLACE", "absttl", "idletime", "1")},
+		{":0\r\n", redistest.List("exists", "m")},
+		{"+OK\r\n", redistest.List("restore", "m", "5", payload, "absttl")},
+		{":0\r\n", redistest.List("exists", "m")},
 	} {
 		s.want(tc.reply, tc.args...)
 	}

@@ -2,11 +2,13 @@ package datatype_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/keyspacetest"
 	"coterie/internal/resp"
@@ -72,4 +74,9 @@ func (s *server) check() {
 	if err := keyspace.Check(s.txn, wholeSpan); err != nil {
 		s.t.Fatalf("the keyspace is not consistent: %v", err)
 	}
+}
+
+// startRedis starts a redis-server with this package's limits.
+func startRedis(t testing.TB) (addr string) {
+	return redistest.Start(t, "--proto-max-bulk-len", fmt.Sprint(maxString), "--hash-max-listpack-entries", "128", "--hash-max-listpack-value", "1024")
 }

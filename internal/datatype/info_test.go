@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/resp"
 )
 
 // TestInfoAgainstRedis compares what COMMAND INFO says about each command
 // with what a real redis-server says: clients route by it.
 func TestInfoAgainstRedis(t *testing.T) {
-	r := startRedis(t)()
+	r := redistest.Dial(t, startRedis(t))
 	s := newServer(t, 0)
 	for _, row := range s.table.Commands() {
 		if unknown[row.Full] {
@@ -24,7 +25,7 @@ func TestInfoAgainstRedis(t *testing.T) {
 		}
 		for _, name := range names {
 			args := []string{"command", "info", name}
-			want, _, _ := resp.ParseReply(r.run(args)[0])
+			want, _, _ := resp.ParseReply(r.Run(t, args)[0])
 			w := resp.Writer{Proto: 2}
 			s.table.Describe(&w, [][]byte{[]byte("command"), []byte("info"), []byte(name)})
 			got, _, err := resp.ParseReply(w.Buf)

@@ -9,6 +9,7 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/datatype/scripting"
 	"coterie/internal/keyspace"
 	"coterie/internal/overlay"
@@ -142,9 +143,9 @@ func (l *limited) counted(db int) int64 {
 func TestBytesAreCounted(t *testing.T) {
 	for seed := range uint64(20) {
 		l := newLimited(t, 0, 1<<40, keyspace.AllKeysLRU)
-		g := generator{rand.New(rand.NewPCG(seed, 9))}
+		g := redistest.NewGenerator(seed, 9)
 		for i := range 400 {
-			args := g.command()
+			args := g.Command()
 			switch strings.ToLower(args[0]) {
 			case "move", "copy", "swapdb", "flushdb", "flushall":
 				continue // what other databases hold is not counted

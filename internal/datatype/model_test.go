@@ -3,7 +3,6 @@ package datatype_test
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sort"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"coterie/internal/base"
+	"coterie/internal/datatype/redistest"
 )
 
 // model is a keyspace as plain as it can be: maps, whole values, a clock that
@@ -308,60 +308,6 @@ func (m *model) runExpiry(a []string) string {
 	return integer(int(it.at - m.now))
 }
 
-// modelCommand makes a command that the model knows.
-func (g generator) modelCommand() []string {
-	k, ms := g.key(), strconv.Itoa(g.IntN(60)+1)
-	field := func() string { return fmt.Sprint("f", g.IntN(200)) }
-	switch g.IntN(40) {
-	case 0:
-		return list("set", k, g.value())
-	case 1:
-		return list("get", k)
-	case 2:
-		return list("append", k, g.value()+"x")
-	case 3:
-		return list("setrange", k, strconv.Itoa(g.IntN(50)), g.value()+"y")
-	case 4:
-		return list("setbit", k, strconv.Itoa(g.IntN(300)), pick(g, "0", "1"))
-	case 5:
-		return list("incrby", k, strconv.Itoa(g.IntN(100)))
-	case 6:
-		return join("mset", g.repeat(1, 4, func() []string { return list(g.key(), strconv.Itoa(g.IntN(50))) }))
-	case 7:
-		return join("mget", g.repeat(1, 4, one(g.key)))
-	case 8, 9, 10:
-		return join("hset", list(g.hashKey()), g.repeat(1, 40, func() []string { return list(field(), g.value()) }))
-	case 11, 12:
-		return join("hdel", list(g.hashKey()), g.repeat(1, 60, one(field)))
-	case 13:
-		return list("hget", g.hashKey(), field())
-	case 14:
-		return list("hlen", g.hashKey())
-	case 15:
-		return list("hincrby", g.hashKey(), pick(g, "n", field()), "3")
-	case 16:
-		return join("hmget", list(g.hashKey()), g.repeat(1, 5, one(field)))
-	case 17:
-		return join(pick(g, "del", "exists"), g.repeat(1, 3, one(g.key)))
-	case 18:
-		return list("type", k)
-	case 19:
-		return list("rename", k, g.key())
-	case 20:
-		return list("copy", k, g.key())
-	case 21:
-		return list("pexpire", k, ms)
-	case 22:
-		return pick(g, list("pttl", k), list("persist", k))
-	case 23, 24, 25, 26, 27, 28, 29, 30:
-		return g.setModelCommand()
-	case 31, 32, 33, 34, 35, 36, 37, 38:
-		return g.listModelCommand()
-	default:
-		return pick(g, list("psetex", k, ms, "v"), list("getex", k, "px", ms))
-	}
-}
-
 // TestAgainstModel runs random commands here and in the model, with a clock
 // that moves.
 func TestAgainstModel(t *testing.T) {
@@ -369,9 +315,9 @@ func TestAgainstModel(t *testing.T) {
 		s := newServer(t, seed)
 		s.expiring = true
 		m := &model{now: s.txn.Stamp.Millis(), keys: map[string]*item{}}
-		g := generator{rand.New(rand.NewPCG(seed, 1))}
+		g := redistest.NewGenerator(seed, 1)
 		for i := range 300 {
-			args := g.modelCommand()
+			args := g.ModelCommand()
 			want, got := m.run(args), string(s.run(args...))
 			if got != want {
 				t.Fatalf("seed %d, command %d %q:\n  got  %q\n  want %q", seed, i, args, got, want)

@@ -2,22 +2,22 @@ package datatype_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"coterie/internal/base"
 	"coterie/internal/command"
+	"coterie/internal/datatype/redistest"
 )
 
 // sortable makes values to sort, and what to sort them by.
-func sortable(g generator) (commands [][]string) {
+func sortable(g redistest.Generator) (commands [][]string) {
 	do := func(line string, args ...any) {
 		commands = append(commands, strings.Fields(fmt.Sprintf(line, args...)))
 	}
 	do("flushall")
 	for i := range 1 + g.IntN(200) {
-		do("rpush numbers %v", pick(g, fmt.Sprint(g.IntN(1000)-500), fmt.Sprint(g.NormFloat64()), "1e3", "inf"))
+		do("rpush numbers %v", redistest.Pick(g, fmt.Sprint(g.IntN(1000)-500), fmt.Sprint(g.NormFloat64()), "1e3", "inf"))
 		do("sadd members m%d", g.IntN(300))
 		do("sadd integers %d", g.IntN(5000))
 		do("zadd scored %d z%d", g.IntN(20), g.IntN(100))
@@ -32,21 +32,6 @@ func sortable(g generator) (commands [][]string) {
 	do("set weight_wrong x")
 	do("rpush wrong wrong 1 2")
 	return commands
-}
-
-func (g generator) sortCommand() []string {
-	args := list(pick(g, "sort", "SORT", "sort_ro"), pick(g, "numbers", "members", "integers", "scored", "texts", "string", "none", "wrong", "stored"))
-	for range g.IntN(6) {
-		args = append(args, pick(g,
-			list("ALPHA"), list("alpha"), list("desc"), list("ASC"), list("limit", fmt.Sprint(g.IntN(30)-5), fmt.Sprint(g.IntN(40)-5)), list("LIMIT", "0", "10"),
-			list("by", "weight_*"), list("BY", "{h}*->f"), list("by", "nosort"), list("by", "{h}*->none"), list("by", "#"),
-			list("get", "#"), list("get", "weight_*"), list("GET", "{h}*->g"), list("get", "constant"), list("get", "weight_*->f"), list("get", "{h}*->"),
-			list("limit", "x", "1"), list("foo"), list("store"))...)
-	}
-	if args[0] != "sort_ro" && g.IntN(4) == 0 || g.IntN(40) == 0 {
-		args = append(args, "STORE", "stored")
-	}
-	return args
 }
 
 // settled says whether the order of a SORT's reply follows from its arguments:
@@ -75,27 +60,27 @@ func settled(args []string) bool {
 }
 
 func TestSortAgainstRedis(t *testing.T) {
-	r := startRedis(t)()
+	r := redistest.Dial(t, startRedis(t))
 	for seed := range uint64(6) {
 		s := newServer(t, seed)
-		g := generator{rand.New(rand.NewPCG(seed, 3))}
+		g := redistest.NewGenerator(seed, 3)
 		prepare := sortable(g)
-		r.run(prepare...)
+		r.Run(t, prepare...)
 		for _, args := range prepare[1:] {
 			s.run(args...)
 		}
 		for range 400 {
-			args := g.sortCommand()
-			want, got := r.run(args)[0], s.run(args...)
+			args := g.SortCommand()
+			want, got := r.Run(t, args)[0], s.run(args...)
 			if len(want) != len(got) && settled(args) || settled(args) && string(want) != string(got) || (want[0] == '-') != (got[0] == '-') {
 				t.Fatalf("seed %d: %q:\n  here  %.300q\n  redis %.300q", seed, args, got, want)
 			}
 			if !settled(args) && args[len(args)-1] == "stored" { // go on with the same
-				r.run(list("del", "stored"))
+				r.Run(t, redistest.List("del", "stored"))
 				s.run("del", "stored")
 			}
-			look := list("lrange", "stored", "0", "-1")
-			if there, here := r.run(look)[0], s.run(look...); string(there) != string(here) {
+			look := redistest.List("lrange", "stored", "0", "-1")
+			if there, here := r.Run(t, look)[0], s.run(look...); string(there) != string(here) {
 				t.Fatalf("seed %d: %q stored:\n  here  %.300q\n  redis %.300q", seed, args, here, there)
 			}
 		}

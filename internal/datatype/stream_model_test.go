@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"coterie/internal/base"
+	"coterie/internal/datatype/redistest"
 )
 
 // streamModel is a keyspace of streams as plain as it can be. It is asked for
@@ -309,7 +309,7 @@ func (m *streamModel) autoClaim(s *streamItem, g *groupItem, a []string) string 
 }
 
 // some is the id of an entry that is, or was, or could be.
-func (m *streamModel) some(g generator, key string) string {
+func (m *streamModel) some(g redistest.Generator, key string) string {
 	s := m.get(key)
 	if len(s.ids) == 0 || g.IntN(10) == 0 {
 		return entryID{m.now - int64(g.IntN(300)), int64(g.IntN(3))}.String()
@@ -318,73 +318,73 @@ func (m *streamModel) some(g generator, key string) string {
 }
 
 // command makes a command that the model knows. Groups that it names exist.
-func (m *streamModel) command(g generator, heavy bool) []string {
-	k := pick(g, "x", "x", "x", "y", "{x}z")
+func (m *streamModel) command(g redistest.Generator, heavy bool) []string {
+	k := redistest.Pick(g, "x", "x", "x", "y", "{x}z")
 	s := m.get(k)
 	some := func() string { return m.some(g, k) }
 	if len(s.groups) == 0 && g.IntN(3) == 0 {
-		return list("xgroup", "create", k, pick(g, "g1", "g2"), "0", "MKSTREAM")
+		return redistest.List("xgroup", "create", k, redistest.Pick(g, "g1", "g2"), "0", "MKSTREAM")
 	}
 	if i := g.IntN(100); i < 40 || len(s.groups) == 0 && i < 60 {
 		n := g.IntN(60)
 		if g.IntN(50) == 0 {
 			n = g.IntN(3000)
 		}
-		return list("xadd", k, "*", "f", strings.Repeat("v", n))
+		return redistest.List("xadd", k, "*", "f", strings.Repeat("v", n))
 	}
 	if len(s.groups) == 0 || g.IntN(4) == 0 {
 		return m.wholeCommand(g, k, heavy)
 	}
 	names := slices.Sorted(maps.Keys(s.groups))
 	group := names[g.IntN(len(names))]
-	consumer := pick(g, "c1", "c2", "c3", "c4")
+	consumer := redistest.Pick(g, "c1", "c2", "c3", "c4")
 	count := strconv.Itoa(1 + g.IntN(20))
 	switch g.IntN(20) {
 	case 0, 1, 2, 3, 4, 5:
-		return list("xreadgroup", "GROUP", group, consumer, "COUNT", count, "STREAMS", k, ">")
+		return redistest.List("xreadgroup", "GROUP", group, consumer, "COUNT", count, "STREAMS", k, ">")
 	case 6:
-		return list("xreadgroup", "GROUP", group, consumer, "COUNT", count, "STREAMS", k, pick(g, "0", some()))
+		return redistest.List("xreadgroup", "GROUP", group, consumer, "COUNT", count, "STREAMS", k, redistest.Pick(g, "0", some()))
 	case 7, 8, 9, 10:
-		return join("xack", list(k, group), g.repeat(1, 30, one(some)))
+		return redistest.Join("xack", redistest.List(k, group), g.Repeat(1, 30, redistest.One(some)))
 	case 11, 12:
-		return join("xpending", list(k, group, "IDLE", pick(g, "0", "5", "50"), some(), "+", count), g.maybe(consumer))
+		return redistest.Join("xpending", redistest.List(k, group, "IDLE", redistest.Pick(g, "0", "5", "50"), some(), "+", count), g.Maybe(consumer))
 	case 13, 14:
-		return join("xclaim", list(k, group, consumer, pick(g, "0", "5", "50")), g.repeat(1, 10, one(some)), g.maybe("FORCE"))
+		return redistest.Join("xclaim", redistest.List(k, group, consumer, redistest.Pick(g, "0", "5", "50")), g.Repeat(1, 10, redistest.One(some)), g.Maybe("FORCE"))
 	case 15, 16:
-		return list("xautoclaim", k, group, consumer, pick(g, "0", "5", "50"), pick(g, "0-0", some()), "COUNT", count)
+		return redistest.List("xautoclaim", k, group, consumer, redistest.Pick(g, "0", "5", "50"), redistest.Pick(g, "0-0", some()), "COUNT", count)
 	case 17:
 		if heavy || g.IntN(5) > 0 {
-			return list("xlen", k)
+			return redistest.List("xlen", k)
 		}
-		return pick(g, list("xgroup", "destroy", k, group), list("xgroup", "setid", k, group, some()))
+		return redistest.Pick(g, redistest.List("xgroup", "destroy", k, group), redistest.List("xgroup", "setid", k, group, some()))
 	case 18:
 		if s.groups[group].consumers[consumer] && (!heavy || g.IntN(20) == 0) {
-			return list("xgroup", "delconsumer", k, group, consumer)
+			return redistest.List("xgroup", "delconsumer", k, group, consumer)
 		}
 	}
-	return list("xgroup", "create", k, pick(g, "g1", "g2"), some(), "MKSTREAM")
+	return redistest.List("xgroup", "create", k, redistest.Pick(g, "g1", "g2"), some(), "MKSTREAM")
 }
 
-func (m *streamModel) wholeCommand(g generator, k string, heavy bool) []string {
+func (m *streamModel) wholeCommand(g redistest.Generator, k string, heavy bool) []string {
 	some := func() string { return m.some(g, k) }
 	switch g.IntN(12) {
 	case 0, 1, 2:
-		return join("xdel", list(k), g.repeat(1, 20, one(some)))
+		return redistest.Join("xdel", redistest.List(k), g.Repeat(1, 20, redistest.One(some)))
 	case 3:
-		return list("xtrim", k, "MAXLEN", pick(g, "=", "~"), strconv.Itoa(max(0, len(m.get(k).ids)-g.IntN(150)+5)))
+		return redistest.List("xtrim", k, "MAXLEN", redistest.Pick(g, "=", "~"), strconv.Itoa(max(0, len(m.get(k).ids)-g.IntN(150)+5)))
 	case 4:
-		return list("xtrim", k, "MINID", pick(g, "=", "~"), m.get(k).early(g))
+		return redistest.List("xtrim", k, "MINID", redistest.Pick(g, "=", "~"), m.get(k).early(g))
 	case 5, 6, 7, 8, 9:
-		return list(pick(g, "xrange", "xrevrange"), k, some(), some(), "COUNT", strconv.Itoa(1+g.IntN(50)))
+		return redistest.List(redistest.Pick(g, "xrange", "xrevrange"), k, some(), some(), "COUNT", strconv.Itoa(1+g.IntN(50)))
 	}
 	if heavy {
-		return list("xlen", k)
+		return redistest.List("xlen", k)
 	}
-	return pick(g, list("del", k), list("copy", k, "{x}z", "REPLACE"), list("rename", k, pick(g, "y", "{x}z")), list("xtrim", k, "MAXLEN", "=", "0"))
+	return redistest.Pick(g, redistest.List("del", k), redistest.List("copy", k, "{x}z", "REPLACE"), redistest.List("rename", k, redistest.Pick(g, "y", "{x}z")), redistest.List("xtrim", k, "MAXLEN", "=", "0"))
 }
 
 // early is the id of an entry not far from the front.
-func (s *streamItem) early(g generator) string {
+func (s *streamItem) early(g redistest.Generator) string {
 	if len(s.ids) == 0 {
 		return "5-5"
 	}
@@ -397,11 +397,11 @@ func TestStreamsAgainstModel(t *testing.T) {
 	for seed := range uint64(40) {
 		s := newServer(t, seed)
 		m := &streamModel{now: s.txn.Stamp.Millis(), streams: map[string]*streamItem{}}
-		g := generator{rand.New(rand.NewPCG(seed, 2))}
+		g := redistest.NewGenerator(seed, 2)
 		heavy := seed%4 == 0
 		if heavy {
 			for range 3000 {
-				m.step(t, s, list("xadd", "x", "*", "f", "v"))
+				m.step(t, s, redistest.List("xadd", "x", "*", "f", "v"))
 			}
 		}
 		for range 1500 {
@@ -431,11 +431,11 @@ func (m *streamModel) compare(t *testing.T, s *server) {
 	t.Helper()
 	s.want(integer(len(m.streams)), "dbsize")
 	for key, it := range m.streams {
-		m.step(t, s, list("xrange", key, "0-0", "99999999999999-0", "COUNT", "1000000"))
+		m.step(t, s, redistest.List("xrange", key, "0-0", "99999999999999-0", "COUNT", "1000000"))
 		for name, g := range it.groups {
-			m.step(t, s, list("xpending", key, name, "IDLE", "0", "0-0", "+", "1000000"))
+			m.step(t, s, redistest.List("xpending", key, name, "IDLE", "0", "0-0", "+", "1000000"))
 			for who := range g.consumers {
-				m.step(t, s, list("xpending", key, name, "IDLE", "0", "0-0", "+", "1000000", who))
+				m.step(t, s, redistest.List("xpending", key, name, "IDLE", "0", "0-0", "+", "1000000", who))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/command"
+	"coterie/internal/datatype/redistest"
 )
 
 // A flush changes only what was there.
@@ -58,9 +59,9 @@ func TestWaitsOnThroughOtherTypes(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"", list("blpop", "other", "0")}, {"", list("brpop", "other", "zset", "0")}, {"*2\r\n$4\r\nlist\r\n$1\r\nv\r\n", list("blpop", "other", "list", "0")},
-		{"", list("blmove", "other", "list", "left", "left", "0")}, {"", list("brpoplpush", "zset", "list", "0")}, {"", list("blmpop", "0", "2", "other", "zset", "left")},
-		{"", list("bzpopmin", "other", "list", "0")}, {"", list("bzmpop", "0", "1", "other", "min")}, {"*3\r\n$4\r\nzset\r\n$1\r\nm\r\n$1\r\n1\r\n", list("bzpopmax", "other", "zset", "0")},
+		{"", redistest.List("blpop", "other", "0")}, {"", redistest.List("brpop", "other", "zset", "0")}, {"*2\r\n$4\r\nlist\r\n$1\r\nv\r\n", redistest.List("blpop", "other", "list", "0")},
+		{"", redistest.List("blmove", "other", "list", "left", "left", "0")}, {"", redistest.List("brpoplpush", "zset", "list", "0")}, {"", redistest.List("blmpop", "0", "2", "other", "zset", "left")},
+		{"", redistest.List("bzpopmin", "other", "list", "0")}, {"", redistest.List("bzmpop", "0", "1", "other", "min")}, {"*3\r\n$4\r\nzset\r\n$1\r\nm\r\n$1\r\n1\r\n", redistest.List("bzpopmax", "other", "zset", "0")},
 	} {
 		var args [][]byte
 		for _, a := range tc.args {

@@ -2,7 +2,6 @@ package datatype_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sort"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"coterie/internal/command"
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/keyspace"
 	"coterie/internal/resp"
 )
@@ -173,52 +173,15 @@ func (m zmodel) run(a []string) string {
 	panic(a[0])
 }
 
-// zmodelCommand makes a command that the model knows, about sets of up to
-// thousands of members.
-func (g generator) zmodelCommand(members int) []string {
-	k := pick(g, "z1", "{t}z2", "zbig", "zbig")
-	member := func() string { return fmt.Sprint("m", g.IntN(members)) + strings.Repeat("y", g.IntN(10)/9*g.IntN(100)) }
-	score := func() string { return strconv.Itoa(g.IntN(40) - 20) }
-	rank := func() string { return strconv.Itoa(g.IntN(2*members) - members) }
-	switch g.IntN(18) {
-	case 0, 1, 2, 3:
-		return join("zadd", list(k), g.repeat(1, members/4, func() []string { return list(score(), member()) }))
-	case 4:
-		return list("zincrby", k, score(), member())
-	case 5:
-		return join("zrem", list(k), g.repeat(1, members/8, one(member)))
-	case 6:
-		return list("zcard", k)
-	case 7, 8:
-		return list(pick(g, "zscore", "zrank", "zrevrank"), k, member())
-	case 9, 10:
-		return join(pick(g, "zrange", "zrevrange"), list(k, rank(), rank()), g.maybe("WITHSCORES"))
-	case 11:
-		return list("zcount", k, score(), score())
-	case 12:
-		return list("zrangebyscore", k, score(), score(), "LIMIT", strconv.Itoa(g.IntN(30)), strconv.Itoa(g.IntN(30)))
-	case 13:
-		s := g.IntN(40) - 20
-		return list("zremrangebyscore", k, strconv.Itoa(s), strconv.Itoa(s+g.IntN(3)))
-	case 14:
-		return list("zremrangebyrank", k, rank(), rank())
-	case 15:
-		return list(pick(g, "zpopmin", "zpopmax"), k, strconv.Itoa(g.IntN(members/4)))
-	case 16:
-		return list("rename", k, pick(g, "z1", "{t}z2", "{t}z3"))
-	}
-	return list("zunionstore", k, "2", pick(g, "z1", "zbig"), pick(g, "{t}z2", "{t}z3"))
-}
-
 // TestSortedSetsAgainstModel runs random commands here and in the model.
 func TestSortedSetsAgainstModel(t *testing.T) {
 	for seed := range uint64(15) {
 		s := newServer(t, seed)
 		m := zmodel{}
-		g := generator{rand.New(rand.NewPCG(seed, 1))}
-		members := pick(g, 16, 200, 2000)
+		g := redistest.NewGenerator(seed, 1)
+		members := redistest.Pick(g, 16, 200, 2000)
 		for i := range 200 {
-			args := g.zmodelCommand(members)
+			args := g.ZModelCommand(members)
 			want, got := m.run(args), string(s.run(args...))
 			if got != want {
 				t.Fatalf("seed %d, command %d %q:\n  got  %q\n  want %q", seed, i, args, got, want)
@@ -247,7 +210,7 @@ func TestSortedSetOfOneScore(t *testing.T) {
 		s.want(flag(true), "zadd", "z", "7", all[i])
 	}
 	m := zmodel{}
-	g := generator{rand.New(rand.NewPCG(1, 1))}
+	g := redistest.NewGenerator(1, 1)
 	for range 200 {
 		i, j := g.IntN(1000), g.IntN(1000)
 		i, j = min(i, j), max(i, j)
@@ -258,7 +221,7 @@ func TestSortedSetOfOneScore(t *testing.T) {
 		s.want(m.reply("", back[:min(3, len(back))], false), "zrevrangebylex", "z", "+", "("+all[i], "LIMIT", "0", "3")
 	}
 	s.want(integer(998), "zremrangebylex", "z", "(m000", "(m999")
-	s.want(m.reply("", list("m000", "m999"), false), "zrange", "z", "-", "+", "BYLEX")
+	s.want(m.reply("", redistest.List("m000", "m999"), false), "zrange", "z", "-", "+", "BYLEX")
 	s.check()
 }
 

@@ -21,7 +21,7 @@ import (
 var floors = [][]string{
 	{"base", "resp", "rdb", "env", "status", "version", "config", "command/glob", "command/number", "keyspace/tree", "sim/script", "script/lua"},
 	{"kv", "effects", "keys", "wire", "bench", "demo", "httpfront", "workload", "pubsub", "script", "script/libs"},
-	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "broker", "keyspace/keyspacetest", "storage/state/statetest"},
+	{"chaos", "storage/state", "storage/statestore", "storage/memstate", "storage/logstore", "transport", "broker", "keyspace/keyspacetest", "storage/state/statetest", "datatype/redistest"},
 	{"overlay"},
 	{"partition", "catalog", "keyspace"},
 	{"shard", "routing", "placement", "command"},
@@ -36,6 +36,7 @@ var beside = map[string][]string{
 	"storage/statestore":      {"storage/state"},
 	"storage/memstate":        {"storage/state"},
 	"storage/state/statetest": {"storage/state"},
+	"datatype/redistest":      {"resp"},
 	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "datatype/scripting"},
 	"redisfront":              {"datatype/scripting"},
 	"script":                  {"script/libs"},
@@ -133,7 +134,7 @@ func TestCoreIsPure(t *testing.T) {
 // testOnly packages are in no binary that anybody runs in production, and the
 // commands named here are not for production.
 var (
-	testOnly     = []string{"sim", "storage/memstate", "storage/state/statetest", "keyspace/keyspacetest", "sim/script"}
+	testOnly     = []string{"sim", "storage/memstate", "storage/state/statetest", "keyspace/keyspacetest", "datatype/redistest", "sim/script"}
 	testCommands = []string{"coterie-sim"}
 )
 

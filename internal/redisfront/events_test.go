@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"coterie/internal/datatype/redistest"
 	"slices"
 	"strings"
 	"testing"
@@ -210,7 +211,7 @@ HPEXPIRE h 100000 FIELDS 1 a
 // TestEventsLikeRedis compares the events of commands with those of
 // redis-server, one by one.
 func TestEventsLikeRedis(t *testing.T) {
-	theirs := startRedis(t)
+	theirs := redistest.Start(t)
 	ours, _ := serveFake(t, newFake(t, fakeLoop, 1), Limits{})
 	type side struct{ cmd, sub *rawClient }
 	var sides [2]side
@@ -257,7 +258,7 @@ func TestEventsLikeRedis(t *testing.T) {
 
 // TestEventsSetting: what CONFIG GET shows, and what CONFIG SET refuses.
 func TestEventsSetting(t *testing.T) {
-	theirs := startRedis(t)
+	theirs := redistest.Start(t)
 	ours, _ := serveFake(t, newFake(t, fakeLoop, 1), Limits{})
 	a, b := dial(t, ours), dial(t, theirs)
 	for _, value := range []string{"", "gKE", "$lshzxeKE", "KA", "EA", "KEAnm", "tdKEm", "n", "q", "KEQ", "Ex", "ng", ""} {

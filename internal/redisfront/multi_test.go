@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"coterie/internal/base"
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/partition"
 	"coterie/internal/txn"
 )
@@ -14,7 +15,7 @@ import (
 // TestTransactionsLikeRedis compares two connections' transactions with
 // redis-server's, reply by reply.
 func TestTransactionsLikeRedis(t *testing.T) {
-	theirs := startRedis(t)
+	theirs := redistest.Start(t)
 	for _, script := range []string{
 		"a MULTI;a SET {k}1 x;a INCR {k}n;a GET {k}1;a EXEC;a GET {k}n",
 		"a EXEC;a DISCARD;a MULTI;a MULTI;a WATCH {k};a EXEC",

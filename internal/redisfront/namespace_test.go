@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"coterie/internal/datatype/redistest"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -38,7 +39,7 @@ func contents(key string) []string {
 // TestNamespacesLikeRedis compares random commands about several databases,
 // from several connections, with redis-server's.
 func TestNamespacesLikeRedis(t *testing.T) {
-	theirs := startRedis(t)
+	theirs := redistest.Start(t)
 	for seed := range uint64(12) {
 		ours, _ := serveFake(t, newFake(t, fakeLoop, int(seed%3)*2+1), Limits{})
 		g := rand.New(rand.NewPCG(seed, 3))

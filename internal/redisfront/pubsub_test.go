@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"coterie/internal/datatype/redistest"
 	"fmt"
 	"net"
 	"slices"
@@ -54,7 +55,7 @@ func pubsubSteps() []step {
 // TestPubsubLikeRedis compares what two clients get with what redis-server
 // gives them, byte by byte.
 func TestPubsubLikeRedis(t *testing.T) {
-	theirs := startRedis(t)
+	theirs := redistest.Start(t)
 	ours, _ := serveFake(t, newFake(t, fakeLoop, 3), Limits{})
 	for _, proto := range []int{2, 3} {
 		var a, b [2]*rawClient

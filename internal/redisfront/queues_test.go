@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/resp"
 )
 
@@ -82,7 +83,7 @@ func perform(t *testing.T, addr string, steps []exchange) {
 }
 
 func performEverywhere(t *testing.T, steps []exchange) {
-	t.Run("Redis", func(t *testing.T) { perform(t, startRedis(t), steps) })
+	t.Run("Redis", func(t *testing.T) { perform(t, redistest.Start(t), steps) })
 	for mode, name := range map[fakeMode]string{fakeLoop: "3 partitions", fakeDelays: "7 partitions that take their time"} {
 		t.Run(name, func(t *testing.T) {
 			addr, _ := serveFake(t, newFake(t, mode, 3+4*min(int(mode), 1)), Limits{})

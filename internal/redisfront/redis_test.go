@@ -1,52 +1,15 @@
 package redisfront
 
 import (
-	"context"
+	"coterie/internal/datatype/redistest"
 	"fmt"
-	"net"
-	"os/exec"
 	"testing"
-	"time"
 )
-
-// startRedis starts a redis-server for comparison.
-func startRedis(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = l.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait()
-	})
-	for range 100 {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			_ = c.Close()
-			return addr
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatal("redis-server does not start")
-	return ""
-}
 
 // TestLikeRedis compares replies byte by byte with redis-server's, where both
 // should answer the same.
 func TestLikeRedis(t *testing.T) {
-	theirs := startRedis(t)
+	theirs := redistest.Start(t)
 	r := newFake(t, fakeLoop, 5)
 	ours, _ := serveFake(t, r, Limits{})
 	lines := []string{
