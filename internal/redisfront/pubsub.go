@@ -168,16 +168,10 @@ func (s *session) release() bool {
 // drained waits until everything that was submitted is answered. It returns
 // false when the session is over.
 func (s *session) drained() bool {
-	m := &s.mu
-	m.Lock()
-	defer m.Unlock()
-	m.waiting = true
-	for !m.dead && m.pending > 0 {
-		m.wakeAt = 0
-		s.cond.Wait()
-	}
-	m.waiting = false
-	return !m.dead
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaitAll()
+	return !s.mu.dead
 }
 
 // inOrder waits until the commands before this one have had their effects, so

@@ -75,17 +75,23 @@ func (s *session) evaluate() bool {
 // settle waits until everything that was submitted is answered: over is false
 // if that was not to be waited for. ok is false when the session is over.
 func (s *session) settle() (over, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaitAll()
+	over = s.mu.pending == 0
+	return over, s.pace()
+}
+
+// awaitAll, called with mu, waits until everything that was submitted is answered
+// or the session is over.
+func (s *session) awaitAll() {
 	m := &s.mu
-	m.Lock()
-	defer m.Unlock()
 	m.waiting = true
 	for !m.dead && m.pending > 0 {
 		m.wakeAt = 0
 		s.cond.Wait()
 	}
 	m.waiting = false
-	over = m.pending == 0
-	return over, s.pace()
 }
 
 // tryFirst lets a partition do the op. done is false if it was diverted.
