@@ -134,15 +134,13 @@ func (s *session) fill(r *partition.Request, sink partition.Sink, e *entry) {
 	}
 }
 
-// anywhere sends a command without keys to some partition, preferably one led
-// here.
+// anywhere sends a command without keys to some partition.
 func (s *session) anywhere(o *op) {
-	d := s.directory()
-	candidates := append(d.ledBy(d.Self), d.partitions...)
-	if len(candidates) == 0 {
+	p := s.directory().some()
+	if p == nil {
 		s.refuse(o.cmd, errNoOwner)
 		return
 	}
-	s.request(o, candidates[0].ID, 0)
+	s.request(o, p.ID, 0)
 	o.req.Flags |= partition.Whole
 }

@@ -149,6 +149,20 @@ func (d *Directory) ledBy(id base.NodeID) []Partition {
 	return led
 }
 
+// some is a partition for what any can do, preferably one led here; nil if there
+// is none.
+func (d *Directory) some() *Partition {
+	for i := range d.partitions {
+		if d.partitions[i].Leader == d.Self {
+			return &d.partitions[i]
+		}
+	}
+	if len(d.partitions) == 0 {
+		return nil
+	}
+	return &d.partitions[0]
+}
+
 // spansLedBy are the slots that a node leads, neighbours merged.
 func (d *Directory) spansLedBy(id base.NodeID) []base.Span {
 	var spans []base.Span

@@ -277,11 +277,9 @@ func (s *session) firstTry(o *op, x *scriptOf, p *Partition, slot base.Slot) *pa
 	r := &partition.Request{}
 	s.fill(r, nil, o.cmd)
 	if p == nil {
-		candidates := append(s.directory().ledBy(s.dir.Self), s.dir.partitions...)
-		if len(candidates) == 0 {
+		if p = s.directory().some(); p == nil {
 			return nil
 		}
-		p = &candidates[0]
 		r.Flags |= partition.Whole
 	}
 	r.Partition, r.Slot, r.Args = p.ID, slot, o.args
