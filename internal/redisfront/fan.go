@@ -174,9 +174,7 @@ func (s *session) divide(o *op) {
 		o.req.Args = shares[0].args
 		return
 	}
-	x := &spread{}
-	x.add(o.cmd, shares, uint8(s.db.Load()))
-	s.joinUp(o, x, nil, func(w *resp.Writer) { x.writeOne(w) })
+	s.joinShares(o, shares)
 }
 
 // scope are the partitions that a command about a whole database speaks of:

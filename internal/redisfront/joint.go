@@ -150,6 +150,13 @@ func (s *session) joinUp(o *op, x *spread, watched [][]byte, write func(*resp.Wr
 	s.enqueue(o)
 }
 
+// joinShares is joinUp of one command.
+func (s *session) joinShares(o *op, shares []share) {
+	x := &spread{}
+	x.add(o.cmd, shares, uint8(s.db.Load()))
+	s.joinUp(o, x, nil, x.writeOne)
+}
+
 // CompleteTxn is called by the router when the transaction has ended.
 func (j *joint) CompleteTxn(t *txn.Transaction) {
 	if !t.Committed() {

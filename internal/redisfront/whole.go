@@ -59,9 +59,7 @@ func routeSwap(s *session, o *op) {
 		s.routeWhole(o)
 		return
 	}
-	x := &spread{}
-	x.add(o.cmd, shares, uint8(s.db.Load()))
-	s.joinUp(o, x, nil, func(w *resp.Writer) { x.writeOne(w) })
+	s.joinShares(o, shares)
 }
 
 // otherDatabase says why a command cannot be run on the cluster listener, which
