@@ -49,6 +49,7 @@ type fakeRouter struct {
 	delivered atomic.Uint64
 	underWay  atomic.Int64
 	stall     chan struct{} // if set, the loop waits for it
+	crossSlot bool          // the front's option
 
 	catalog *keyspacetest.Txn
 
@@ -477,7 +478,7 @@ func (r *fakeRouter) Catalog(_ context.Context, cmd string, arg []byte) ([]byte,
 // standalone and its cluster listener.
 func serveFake(t testing.TB, r *fakeRouter, limits Limits) (standalone, cluster string) {
 	t.Helper()
-	r.front = New(Options{Router: r, Broker: newBroker(t), Table: fakeTable(), Limits: limits, Version: "test"})
+	r.front = New(Options{Router: r, Broker: newBroker(t), Table: fakeTable(), Limits: limits, CrossSlot: r.crossSlot, Version: "test"})
 	var addrs [2]string
 	for _, p := range []Personality{Standalone, Cluster} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

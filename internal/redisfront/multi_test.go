@@ -187,8 +187,8 @@ func TestTransactionsOfClusterClients(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		t.Run(fmt.Sprintf("strict=%v", strict), func(t *testing.T) {
 			r := newFake(t, fakeLoop, 4, nodes...)
+			r.crossSlot = !strict
 			_, addr := serveFake(t, r, Limits{})
-			r.front.opts.CrossSlot = !strict
 			c := dial(t, addr)
 			led := map[base.NodeID][]string{}
 			for i := range 100 {
