@@ -37,52 +37,58 @@ func (s *session) route(o *op) {
 		s.routeWhole(o)
 		return
 	}
-	s.keyAt = spec.AppendKeys(s.keyAt[:0], o.args)
+	slot, apart, why := s.keysAt(o, false)
 	if len(s.keyAt) == 0 {
 		s.anywhere(o)
 		return
 	}
-	limit := s.f.opts.Limits.KeyBytes
-	var slot base.Slot
-	var p *Partition
-	for n, at := range s.keyAt {
-		key := o.args[at]
-		if len(key) > limit {
-			s.refuseKey(o.cmd)
-			return
+	if why == "" && apart {
+		if timeout, ok := spec.Blocks(o.args); ok {
+			s.blockAcross(o, timeout)
+		} else {
+			s.divide(o)
 		}
-		other := base.KeySlot(key)
-		switch {
-		case n == 0:
-			slot, p = other, s.directory().BySlot(other)
-		case other == slot:
-		case s.oneSlot():
-			s.refuse(o.cmd, errCrossSlot)
-			return
-		case s.dir.BySlot(other) != p:
-			if timeout, ok := spec.Blocks(o.args); ok {
-				s.blockAcross(o, timeout)
-			} else {
-				s.divide(o)
-			}
-			return
-		}
-	}
-	if p == nil {
-		s.refuse(o.cmd, errNoOwner)
 		return
 	}
-	if s.cluster && p.Leader != s.dir.Self {
-		if to := s.redirection(slot, p); to != "" {
-			s.refuse(o.cmd, to)
-			return
-		}
+	var p *Partition
+	if why == "" {
+		p, why = s.owner(slot, false)
+	}
+	if why != "" {
+		s.refuse(o.cmd, why)
+		return
 	}
 	if spec.Strays(o.args) {
 		s.tryThere(o, p.ID, slot)
 		return
 	}
 	s.request(o, p.ID, slot)
+}
+
+// place finds the slot of a command's first key, and whether the others are in
+// other partitions, which spans allows even where all must be in one slot. Its
+// keys are at s.keyAt then.
+func (s *session) keysAt(o *op, spans bool) (slot base.Slot, apart bool, why string) {
+	s.keyAt = o.cmd.spec.AppendKeys(s.keyAt[:0], o.args)
+	limit := s.f.opts.Limits.KeyBytes
+	var p *Partition
+	for n, at := range s.keyAt {
+		key := o.args[at]
+		if len(key) > limit {
+			return slot, apart, s.keyTooLong()
+		}
+		other := base.KeySlot(key)
+		switch {
+		case n == 0:
+			slot, p = other, s.directory().BySlot(other)
+		case other == slot:
+		case s.oneSlot() && !spans:
+			return slot, apart, errCrossSlot
+		case s.dir.BySlot(other) != p:
+			apart = true
+		}
+	}
+	return slot, apart, ""
 }
 
 // tryThere has a partition run a command that may need others' keys. If it does,
@@ -93,8 +99,6 @@ func (s *session) tryThere(o *op, p base.PartitionID, slot base.Slot) {
 	first.Partition, first.Slot, first.Args = p, slot, o.args
 	s.span(&spanned{o: o, job: spanning.Job{Args: o.args, Keys: s.watchedKeys(nil, o.cmd, o.args)}, first: first})
 }
-
-func (s *session) refuseKey(e *entry) { s.refuse(e, s.keyTooLong()) }
 
 func (s *session) keyTooLong() string {
 	return fmt.Sprintf("ERR key is longer than the limit of %d bytes", s.f.opts.Limits.KeyBytes)

@@ -235,35 +235,14 @@ func (s *session) routeScript(o *op) {
 		return
 	}
 	j := &spanned{o: o, script: x, job: spanning.Job{Args: o.args, Keys: s.watchedKeys(nil, o.cmd, o.args)}}
-	d := s.directory()
+	slot, apart, why := s.keysAt(o, x.spans)
 	var p *Partition
-	var slot base.Slot
-	apart := false
-	for n, key := range j.job.Keys {
-		if len(key)-1 > s.f.opts.Limits.KeyBytes {
-			s.refuseKey(o.cmd)
-			return
-		}
-		other := base.KeySlot(key[1:])
-		switch {
-		case n == 0:
-			slot, p = other, d.BySlot(other)
-			if p == nil {
-				s.refuse(o.cmd, errNoOwner)
-				return
-			}
-		case other != slot && s.oneSlot() && !x.spans:
-			s.refuse(o.cmd, errCrossSlot)
-			return
-		case d.BySlot(other) != p:
-			apart = true
-		}
+	if why == "" && len(s.keyAt) > 0 {
+		p, why = s.owner(slot, false)
 	}
-	if p != nil && s.cluster && p.Leader != d.Self {
-		if to := s.redirection(slot, p); to != "" {
-			s.refuse(o.cmd, to)
-			return
-		}
+	if why != "" {
+		s.refuse(o.cmd, why)
+		return
 	}
 	if !apart && o.cmd.spec.Wraps == 0 {
 		j.first = s.firstTry(o, x, p, slot)
