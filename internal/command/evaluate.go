@@ -14,6 +14,9 @@ type Evaluator struct {
 	Events keyspace.Classes
 	// Limits are the namespaces' for calls that have none of their own.
 	Limits *keyspace.NamespaceLimits
+	// Fault takes panics of commands, which are then answered as an error; nil: they
+	// are whoever's who called. See fault.go.
+	Fault func(Fault)
 	// Receivers is how many subscribers a message would have; nil: none.
 	Receivers func(sharded bool, channel []byte) int64
 
@@ -79,7 +82,15 @@ type Call struct {
 // checked again, as the request may come from a node of another version or
 // with another idea of who owns what. flushed says that the map of generations
 // changed.
-func (e *Evaluator) Evaluate(call Call, reply []byte) (_ []byte, flushed bool) {
+func (e *Evaluator) Evaluate(call Call, reply []byte) (answer []byte, flushed bool) {
+	if e.Fault != nil {
+		before, start := savepoint(&call), reply
+		defer func() {
+			if p := recover(); p != nil {
+				answer, flushed = e.mend(p, call, before, start), false
+			}
+		}()
+	}
 	e.out.Buf, e.out.Proto = reply, int(call.Proto)
 	e.groupFlushed = false
 	if call.Group {
@@ -174,7 +185,7 @@ func (e *Evaluator) dispatch(call *Call, c *Ctx) {
 		e.wait(call, spec)
 	}
 	if e.diverted && !e.grouped && c == &e.ctx {
-		e.takeBack(start, nil)
+		e.divert(start)
 	}
 }
 

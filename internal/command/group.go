@@ -171,7 +171,7 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 	if !e.fenced(call, commands) {
 		return
 	}
-	start, undo := len(e.out.Buf), savepoint(&call)
+	start, before := len(e.out.Buf), savepoint(&call)
 	e.grouped = true
 	defer func() { e.grouped = false }()
 	e.out.Array(len(commands))
@@ -181,7 +181,8 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 		one.DB, one.Args, one.Group, one.Blocking = c.DB, c.Args, false, false
 		e.run(one)
 		if e.diverted {
-			e.takeBack(start, undo)
+			revert(&call, before)
+			e.divert(start)
 			return
 		}
 		flushed = flushed || e.space.Flushed()

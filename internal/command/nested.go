@@ -1,6 +1,9 @@
 package command
 
-import "coterie/internal/resp"
+import (
+	"coterie/internal/kv"
+	"coterie/internal/resp"
+)
 
 // What a command sees that runs others as part of itself: a script.
 
@@ -8,12 +11,6 @@ import "coterie/internal/resp"
 // and is to be evaluated over several partitions. No command can reply with it: else a
 // script could have itself run twice.
 const DivertReply = "-DIVERT\nThe command has to be evaluated at the gateway\r\n"
-
-// Savepoints is what a transaction offers whose writes can be taken back.
-type Savepoints interface {
-	// Savepoint returns a function that takes back everything that was written since.
-	Savepoint() (undo func())
-}
 
 // Divert says that this command cannot be run here, or not in the time that a leader
 // has for it. Whatever it has written is taken back, and nothing it replies is seen.
@@ -64,30 +61,31 @@ func (s *Spec) Strays(args [][]byte) bool {
 
 // runOthers runs a command that runs others.
 func (e *Evaluator) runOthers(c *Ctx) {
-	start := len(c.Out.Buf)
-	var undo func()
-	if !e.grouped {
-		undo = savepoint(c.call)
-	}
+	start, before := len(c.Out.Buf), savepoint(c.call)
 	c.Spec.Run(c)
 	if e.diverted && !e.grouped {
-		e.takeBack(start, undo)
+		revert(c.call, before)
+		e.divert(start)
 	}
 }
 
-// savepoint returns what takes a call's writes back; nil if that is not possible.
-func savepoint(call *Call) func() {
-	if s, ok := call.Txn.(Savepoints); ok {
-		return s.Savepoint()
+// savepoint is the place that a call's transaction has reached, if it knows.
+func savepoint(call *Call) (s kv.Savepoint) {
+	if t, ok := call.Txn.(kv.Savepoints); ok {
+		s = t.Savepoint()
 	}
-	return nil
+	return s
 }
 
-// takeBack ends a call that was diverted.
-func (e *Evaluator) takeBack(start int, undo func()) {
-	if undo != nil {
-		undo()
+// revert takes back what a call's transaction has done since.
+func revert(call *Call, s kv.Savepoint) {
+	if t, ok := call.Txn.(kv.Savepoints); ok {
+		t.Revert(s)
 	}
+}
+
+// divert ends a call that was diverted.
+func (e *Evaluator) divert(start int) {
 	e.diverted = false
 	e.out.Buf = append(e.out.Buf[:start], DivertReply...)
 }

@@ -13,6 +13,7 @@ import (
 	"coterie/internal/command"
 	"coterie/internal/datatype"
 	"coterie/internal/keyspace"
+	"coterie/internal/kv"
 	"coterie/internal/overlay"
 	"coterie/internal/storage/statestore"
 
@@ -61,6 +62,16 @@ type stackTxn struct {
 func (t stackTxn) Now() base.Stamp              { return base.StampFromMillis(1_700_000_000_000) }
 func (t stackTxn) NewObjectID(base.Slot) uint64 { t.s.ids++; return t.s.ids }
 func (t stackTxn) Rand() uint64                 { return rand.Uint64() }
+
+func (t stackTxn) Savepoint() kv.Savepoint {
+	m := t.Mark()
+	return kv.Savepoint{Body: m.Body, Undo: m.Undo}
+}
+
+func (t stackTxn) Revert(s kv.Savepoint) {
+	t.CloseIters()
+	t.Cut(overlay.Mark{Body: s.Body, Undo: s.Undo})
+}
 
 func (s *stack) run(args ...string) string {
 	list := make([][]byte, len(args))

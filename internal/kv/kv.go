@@ -65,6 +65,19 @@ type Toucher interface {
 	Touched(key []byte)
 }
 
+// Savepoint is a place among what a transaction has done. What it holds is its
+// transaction's own.
+type Savepoint struct{ Body, Undo, Mails, MailBytes int }
+
+// Savepoints is a Txn whose latest writes and messages can be taken back, as long as
+// nothing but that has ended the round.
+type Savepoints interface {
+	Savepoint() Savepoint
+	// Revert takes back everything since a savepoint, and closes what iterators
+	// are open.
+	Revert(Savepoint)
+}
+
 // Txn is what one command, script or MULTI sees: reads see its own writes,
 // and all writes take effect together or not at all.
 type Txn interface {

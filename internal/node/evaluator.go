@@ -62,6 +62,7 @@ func newEvaluator(n *Node, table *command.Table) *evaluator {
 		eval:  command.NewEvaluator(table, valueLimits(n.cfg)),
 		parts: map[base.PartitionID]*housekeeping{},
 	}
+	e.eval.Fault = n.commandFault
 	e.scripts = scripting.Attach(e.eval, n.scripts, leaderControl{n.log, n.started})
 	return e
 }

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coterie/internal/command"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -14,6 +16,8 @@ type metrics struct {
 	stateFlush        timing
 	snapshotsSent     atomic.Int64
 	snapshotsReceived atomic.Int64
+	commandFaults     atomic.Int64
+	faultLogged       atomic.Int64 // second in which one was logged last
 }
 
 func newMetrics() *metrics {
@@ -26,6 +30,16 @@ func newMetrics() *metrics {
 			Name: "coterie_state_flush_seconds", Help: "Time to make the state store durable.",
 			Buckets: prometheus.ExponentialBuckets(1e-3, 2, 14),
 		})},
+	}
+}
+
+// commandFault takes note of a command that panicked. A client can do it as often as it
+// likes: at most one a second is logged.
+func (n *Node) commandFault(f command.Fault) {
+	n.metrics.commandFaults.Add(1)
+	now := time.Now().Unix()
+	if n.metrics.faultLogged.Swap(now) != now {
+		n.log.Error("a command failed; this is a bug", "command", f.Command, "panic", f.Panic, "stack", string(f.Stack))
 	}
 }
 
@@ -56,6 +70,7 @@ var (
 	descPubsub    = desc("pubsub_messages_total", "Messages between clients: published here, sent to other nodes and received from them, delivered to clients here, dropped for want of room here or to another node.", "what")
 	descSubs      = desc("pubsub_subscriptions", "Subscriptions of this node's clients.")
 	descSubsBytes = desc("pubsub_registry_bytes", "Memory of what is known of subscriptions, of all nodes.")
+	descFaults    = desc("command_faults_total", "Commands that panicked: their clients got an error, and nothing of them was kept.")
 	descSnapshots = desc("snapshots_total", "Partition snapshots by direction.", "direction")
 
 	descStateDisk    = desc("pebble_disk_bytes", "Disk space of the state store.")
@@ -73,7 +88,7 @@ var (
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descApplied, descCommit, descTerm, descLeads, descLag, descLogBytes, descSegments, descPeerUp, descPeerBytes,
-		descPeerDrops, descDiskFree, descWritable, descSnapshots, descPubsub, descSubs, descSubsBytes, descStateDisk, descStateMem, descStateL0, descStateAmp,
+		descPeerDrops, descDiskFree, descWritable, descFaults, descSnapshots, descPubsub, descSubs, descSubsBytes, descStateDisk, descStateMem, descStateL0, descStateAmp,
 		descStateDebt, descStateFlushes, descStateCompact, descStateHits, descStateMisses,
 	} {
 		ch <- d
@@ -108,6 +123,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descSegments, float64(segments))
 	gauge(descDiskFree, float64(n.disk.free.Load()))
 	gauge(descWritable, boolFloat(n.problem.Load() == nil))
+	count(descFaults, float64(n.metrics.commandFaults.Load()))
 	count(descSnapshots, float64(n.metrics.snapshotsSent.Load()), "sent")
 	count(descSnapshots, float64(n.metrics.snapshotsReceived.Load()), "received")
 	ps := n.broker.Stats()

@@ -244,7 +244,7 @@ func (n *Node) serveHTTP() error {
 func (n *Node) newFront(table *command.Table) *redisfront.Front {
 	c := n.cfg
 	return redisfront.New(redisfront.Options{
-		Router: n, Broker: n.broker, Scripts: n.scripts, Table: table, Log: n.log, Version: n.version, CrossSlot: c.ClusterCrossSlot,
+		Router: n, Broker: n.broker, Scripts: n.scripts, Table: table, Log: n.log, Fault: n.commandFault, Version: n.version, CrossSlot: c.ClusterCrossSlot,
 		Limits: redisfront.Limits{
 			Connections: c.MaxConnections, KeyBytes: int(c.MaxKeySize), RequestMemory: int64(c.MaxRequestMemory),
 			OutputBuffer: int64(c.MaxOutputBuffer), TransactionBytes: int(c.MaxTransactionSize), Values: valueLimits(c),

@@ -126,6 +126,7 @@ func (o *Overlay) Iter(lower, upper []byte) kv.Iterator {
 		return it
 	}
 	it.base = b
+	o.iters = append(o.iters, it)
 	it.nextBase()
 	return it
 }
@@ -233,7 +234,23 @@ func (it *iterator) Key() []byte   { return it.key }
 func (it *iterator) Value() []byte { return it.value }
 
 func (it *iterator) Close() {
-	if it.base != nil {
-		it.base.Close()
+	if it.base == nil {
+		return
+	}
+	it.base.Close()
+	it.base, it.baseKey = nil, nil
+	open := it.o.iters
+	i := len(open) - 1 // mostly it is the only one
+	for open[i] != it {
+		i--
+	}
+	it.o.iters = slices.Delete(open, i, i+1)
+}
+
+// CloseIters closes the iterators that are open: whoever used them has been
+// interrupted.
+func (o *Overlay) CloseIters() {
+	for len(o.iters) > 0 {
+		o.iters[len(o.iters)-1].Close()
 	}
 }

@@ -104,6 +104,7 @@ type Overlay struct {
 	layers []*layer // oldest first; the last one is being written while open
 	open   bool
 	spare  []*layer
+	iters  []*iterator // open
 	err    error
 }
 
@@ -200,23 +201,23 @@ func (o *Overlay) Body() []byte { return o.layers[len(o.layers)-1].body }
 func (o *Overlay) BodyLen() int { return len(o.layers[len(o.layers)-1].body) }
 
 // Mark is a place in the open layer.
-type Mark struct{ body, undo int }
+type Mark struct{ Body, Undo int }
 
 // Mark returns the place that the open layer has reached.
 func (o *Overlay) Mark() Mark {
 	l := o.layers[len(o.layers)-1]
-	return Mark{body: len(l.body), undo: len(l.undo)}
+	return Mark{Body: len(l.body), Undo: len(l.undo)}
 }
 
 // Cut takes back what was written into the open layer since a mark, and
 // returns a copy of those operations.
 func (o *Overlay) Cut(m Mark) []byte {
 	l := o.layers[len(o.layers)-1]
-	body := slices.Clone(l.body[m.body:])
-	o.rollback(&layer{undo: l.undo[m.undo:]})
-	clear(l.undo[m.undo:])
+	body := slices.Clone(l.body[m.Body:])
+	o.rollback(&layer{undo: l.undo[m.Undo:]})
+	clear(l.undo[m.Undo:])
 	// What comes next must not overwrite bytes that were seen.
-	l.undo, l.body = l.undo[:m.undo], l.body[:m.body:m.body]
+	l.undo, l.body = l.undo[:m.Undo], l.body[:m.Body:m.Body]
 	return body
 }
 

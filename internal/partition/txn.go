@@ -20,6 +20,8 @@ type Txn struct {
 var (
 	_ kv.Txn    = (*Txn)(nil)
 	_ kv.Mailer = (*Txn)(nil)
+
+	_ kv.Savepoints = (*Txn)(nil)
 )
 
 // Get implements kv.Reader.
@@ -65,13 +67,19 @@ func (t *Txn) Mail(m kv.Mail) {
 // Effects is the size of what the round has written so far, in bytes.
 func (t *Txn) Effects() int { return t.ov.BodyLen() }
 
-// Savepoint returns what takes back everything that is written from now on, as long as
-// nothing but that has ended the round.
-func (t *Txn) Savepoint() (undo func()) {
-	m, mails, mailBytes := t.ov.Mark(), len(t.r.mail), t.r.mailBytes
-	return func() {
-		t.ov.Cut(m)
-		t.r.mail, t.r.mailBytes = t.r.mail[:mails], mailBytes
+// Savepoint implements kv.Savepoints.
+func (t *Txn) Savepoint() kv.Savepoint {
+	m := t.ov.Mark()
+	return kv.Savepoint{Body: m.Body, Undo: m.Undo, Mails: len(t.r.mail), MailBytes: t.r.mailBytes}
+}
+
+// Revert implements kv.Savepoints.
+func (t *Txn) Revert(s kv.Savepoint) {
+	t.ov.CloseIters()
+	t.ov.Cut(overlay.Mark{Body: s.Body, Undo: s.Undo})
+	if t.ov == t.r.ov {
+		t.r.mail, t.r.mailBytes = t.r.mail[:s.Mails], s.MailBytes
+		t.r.waiters.asked = nil
 	}
 }
 

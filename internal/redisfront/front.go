@@ -85,7 +85,7 @@ func New(opts Options) *Front {
 	f.table = newTable(opts.Table)
 	f.slow.init()
 	f.tracking.init()
-	f.scripts.init(opts.Scripts)
+	f.scripts.init(opts.Scripts, opts.Fault)
 	f.push.init()
 	f.settings.init(f)
 	f.mu.sessions = make(map[uint64]*session)

@@ -72,7 +72,7 @@ func functionSpec() frontSpec {
 }
 
 func scriptLoad(s *session, args [][]byte) {
-	sc, why := s.f.scripts.store.Compile(string(args[2]))
+	sc, why := s.f.scripts.compile(string(args[2]))
 	if why == "" {
 		why = s.f.changeScripts(catalog.CmdScriptLoad, args[2])
 	}
@@ -154,7 +154,7 @@ func functionLoad(s *session, args [][]byte) {
 		c.Replace = true
 	}
 	code := args[len(args)-1]
-	l, why := script.ParseLibrary(string(code))
+	l, why := s.f.scripts.parseLibrary(string(code))
 	if why == "" {
 		c.Put = []catalog.Library{record(l)}
 		why = s.f.changeLibraries(c)
@@ -317,7 +317,7 @@ func functionRestore(s *session, args [][]byte) {
 			break
 		}
 		var l *script.Library
-		if l, why = script.ParseLibrary(code); why == "" {
+		if l, why = s.f.scripts.parseLibrary(code); why == "" {
 			c.Put = append(c.Put, record(l))
 		}
 	}

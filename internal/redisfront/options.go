@@ -82,6 +82,9 @@ type Options struct {
 	// in one command or transaction.
 	CrossSlot bool
 	Log       *slog.Logger
+	// Fault takes the panics of commands that are evaluated here, which only they and
+	// their clients suffer from; nil: they end the process.
+	Fault func(command.Fault)
 	// Version is Coterie's own, shown as coterie_version.
 	Version string
 	// Settings are more parameters for CONFIG GET to show, all read-only.

@@ -140,7 +140,7 @@ func (s *session) waitForPause(e *entry, args [][]byte) bool {
 func (x *scripts) mayWrite(command, what string) bool {
 	switch command {
 	case "eval":
-		sc, _ := x.store.Compile(what)
+		sc, _ := x.compile(what)
 		return sc != nil && sc.Flags&script.NoWrites == 0 // one that is none is answered with why
 	case "evalsha":
 		sc := x.store.Script(what)

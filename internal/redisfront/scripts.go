@@ -27,6 +27,7 @@ const (
 // scripts is what a front has of scripts.
 type scripts struct {
 	store *script.Store
+	fault func(command.Fault) // see Options
 	mu    sync.Mutex
 	// free are evaluators to use again; running are scripts on their way here.
 	free    []*scriptEvaluator
@@ -76,11 +77,11 @@ func LogScript(log *slog.Logger, level int, text string) {
 	log.Log(context.Background(), l, "script", "says", text)
 }
 
-func (x *scripts) init(store *script.Store) {
+func (x *scripts) init(store *script.Store, fault func(command.Fault)) {
 	if store == nil {
 		store = script.NewStore()
 	}
-	x.store, x.running = store, map[*runningScript]struct{}{}
+	x.store, x.fault, x.running = store, fault, map[*runningScript]struct{}{}
 }
 
 // takeEvaluator returns an evaluator for one evaluation on a session, which gives it
@@ -96,10 +97,33 @@ func (f *Front) takeEvaluator() (e *scriptEvaluator) {
 		e = &scriptEvaluator{eval: command.NewEvaluator(f.opts.Table, f.opts.Limits.Values)}
 		e.machine = scripting.Attach(e.eval, x.store, nil)
 		e.machine.Monitor = f.MonitorScript
-		e.eval.Receivers = f.broker.Receivers
+		e.eval.Receivers, e.eval.Fault = f.broker.Receivers, f.opts.Fault
 	}
 	e.eval.Events, e.eval.Limits = keyspace.Classes(f.events.Load()), f.evaluatorLimits()
 	return e
+}
+
+// compile compiles a script, or finds it compiled.
+func (x *scripts) compile(body string) (sc *script.Script, why string) {
+	defer x.mend("script", &why)
+	return x.store.Compile(body)
+}
+
+// parseLibrary compiles a library, and runs it once.
+func (x *scripts) parseLibrary(code string) (l *script.Library, why string) {
+	defer x.mend("function|load", &why)
+	return script.ParseLibrary(code)
+}
+
+// mend makes a panic of what leaves nothing behind an error.
+func (x *scripts) mend(name string, why *string) {
+	if x.fault == nil {
+		return
+	}
+	if p := recover(); p != nil {
+		x.fault(command.NewFault(name, p))
+		*why = command.ErrFault
+	}
 }
 
 func (f *Front) giveEvaluator(e *scriptEvaluator) {
@@ -197,7 +221,7 @@ func (s *session) findScript(e *entry, args [][]byte) (x *scriptOf, why string) 
 	store := s.f.scripts.store
 	switch e.full {
 	case "eval", "eval_ro":
-		sc, why := store.Compile(string(args[1]))
+		sc, why := s.f.scripts.compile(string(args[1]))
 		if why != "" {
 			return nil, why
 		}

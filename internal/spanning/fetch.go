@@ -294,6 +294,8 @@ type view struct {
 var (
 	_ kv.Txn    = (*view)(nil)
 	_ kv.Mailer = (*view)(nil)
+
+	_ kv.Savepoints = (*view)(nil)
 )
 
 // Mail implements kv.Mailer: the message leaves when the job is done.
@@ -312,6 +314,19 @@ func (v *view) NewObjectID(slot base.Slot) uint64 {
 
 // Rand implements kv.Txn.
 func (v *view) Rand() uint64 { return v.e.cluster.Rand() }
+
+// Savepoint implements kv.Savepoints.
+func (v *view) Savepoint() kv.Savepoint {
+	m := v.Mark()
+	return kv.Savepoint{Body: m.Body, Undo: m.Undo, Mails: len(v.e.job.Mail)}
+}
+
+// Revert implements kv.Savepoints.
+func (v *view) Revert(s kv.Savepoint) {
+	v.CloseIters()
+	v.Cut(overlay.Mark{Body: s.Body, Undo: s.Undo})
+	v.e.job.Mail = v.e.job.Mail[:s.Mails]
+}
 
 // Effects is the size of what was written so far.
 func (v *view) Effects() int { return v.BodyLen() }

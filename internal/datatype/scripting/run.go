@@ -136,7 +136,14 @@ func (m *Machine) run(c *cmd.Ctx, flags script.Flags, readOnly bool, keys int, r
 	if c.Spans() {
 		r.Steps = spanningSteps
 	}
+	ended := false
+	defer func() {
+		if !ended { // by a panic, and with it what the engine's scripts have in common
+			m.Engine = script.NewEngine()
+		}
+	}()
 	done := run(r)
+	ended = true
 	c.Select(h.db)
 	if !done {
 		c.Divert()

@@ -30,6 +30,13 @@ type Txn struct {
 	fresh   bool
 	objects uint64
 	rnd     *rand.Rand
+	saved   []saved
+}
+
+// saved is a Txn as of a savepoint.
+type saved struct {
+	values map[string][]byte
+	writes int
 }
 
 type entry struct{ key, value []byte }
@@ -37,6 +44,8 @@ type entry struct{ key, value []byte }
 var (
 	_ kv.Txn    = (*Txn)(nil)
 	_ kv.Mailer = (*Txn)(nil)
+
+	_ kv.Savepoints = (*Txn)(nil)
 )
 
 // New returns an empty Txn at a time in the year 2023. Its random numbers
@@ -106,10 +115,23 @@ func search(entries []entry, key []byte) int {
 	return sort.Search(len(entries), func(i int) bool { return bytes.Compare(entries[i].key, key) >= 0 })
 }
 
-// Savepoint returns what takes back all that is written from now on.
-func (t *Txn) Savepoint() (undo func()) {
-	values, writes := maps.Clone(t.values), t.Writes
-	return func() { t.values, t.Writes, t.fresh = values, writes, false }
+// maxSaved is how many savepoints can be gone back to.
+const maxSaved = 4
+
+// Savepoint implements kv.Savepoints.
+func (t *Txn) Savepoint() kv.Savepoint {
+	if len(t.saved) == maxSaved {
+		t.saved = slices.Delete(t.saved, 0, 1)
+	}
+	t.saved = append(t.saved, saved{maps.Clone(t.values), t.Writes})
+	return kv.Savepoint{Body: t.Writes, Mails: len(t.Mailed)}
+}
+
+// Revert implements kv.Savepoints.
+func (t *Txn) Revert(s kv.Savepoint) {
+	i := slices.IndexFunc(t.saved, func(x saved) bool { return x.writes == s.Body })
+	t.values, t.Writes, t.fresh, t.Mailed = t.saved[i].values, s.Body, false, t.Mailed[:s.Mails]
+	t.saved = t.saved[:i]
 }
 
 // Effects grows with every write.
