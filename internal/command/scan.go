@@ -80,6 +80,26 @@ func (c *Ctx) ScanOptions(i int, types bool) (o ScanOptions, ok bool) {
 	return o, true
 }
 
+// BeginScan reads what HSCAN, SSCAN and ZSCAN begin with. open opens the
+// collection and returns its length: of an empty one, as in Redis, options are
+// not looked at. ok is false when it replied.
+func (c *Ctx) BeginScan(open func() (length uint64, ok bool)) (cursor uint64, o ScanOptions, ok bool) {
+	if cursor, ok = ParseCursor(c.Args[2]); !ok {
+		c.Fail(ErrCursor)
+		return 0, o, false
+	}
+	length, ok := open()
+	if !ok {
+		return 0, o, false
+	}
+	if length == 0 {
+		c.ScanReply(0, nil)
+		return 0, o, false
+	}
+	o, ok = c.ScanOptions(3, false)
+	return cursor, o, ok
+}
+
 // Matches says whether an item's name matches the pattern, if there is one.
 func (o *ScanOptions) Matches(name []byte) bool {
 	return o.pattern == nil || glob.Match(o.pattern, name)

@@ -3,24 +3,14 @@ package hash
 import "coterie/internal/command"
 
 func hScan(c *command.Ctx) {
-	cursor, ok := command.ParseCursor(c.Args[2])
-	if !ok {
-		c.Fail(command.ErrCursor)
-		return
-	}
-	h, ok := open(c, c.Args[1])
-	if !ok {
-		return
-	}
-	if h.len() == 0 {
-		c.ScanReply(0, nil)
-		return
-	}
-	o, ok := c.ScanOptions(3, false)
+	var h value
+	cursor, o, ok := c.BeginScan(func() (n uint64, ok bool) {
+		h, ok = open(c, c.Args[1])
+		return uint64(h.len()), ok
+	})
 	if !ok {
 		return
 	}
-	c.Buf = c.Buf[:0]
 	var items [][]byte
 	take := func(field, v []byte) {
 		if o.Matches(field) {

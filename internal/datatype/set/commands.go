@@ -113,20 +113,11 @@ func sMembers(c *command.Ctx) {
 // others move down, never up, so whoever stays is met; whoever comes has a
 // position behind the scan.
 func sScan(c *command.Ctx) {
-	cursor, ok := command.ParseCursor(c.Args[2])
-	if !ok {
-		c.Fail(command.ErrCursor)
-		return
-	}
-	s, ok := Open(c, c.Args[1])
-	if !ok {
-		return
-	}
-	if s.Len() == 0 {
-		c.ScanReply(0, nil)
-		return
-	}
-	o, ok := c.ScanOptions(3, false)
+	var s *Set
+	cursor, o, ok := c.BeginScan(func() (n uint64, ok bool) {
+		s, ok = Open(c, c.Args[1])
+		return uint64(s.Len()), ok
+	})
 	if !ok {
 		return
 	}

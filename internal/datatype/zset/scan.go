@@ -9,20 +9,13 @@ import (
 )
 
 func zScan(c *command.Ctx) {
-	cursor, ok := command.ParseCursor(c.Args[2])
-	if !ok {
-		c.Fail(command.ErrCursor)
-		return
-	}
-	z, ok := Open(c, c.Args[1])
-	if !ok {
-		return
-	}
-	if z.Len() == 0 {
-		c.ScanReply(0, nil)
-		return
-	}
-	o, ok := c.ScanOptions(3, false)
+	var z Value
+	cursor, o, ok := c.BeginScan(func() (n uint64, ok bool) {
+		if z, ok = Open(c, c.Args[1]); !ok {
+			return 0, false
+		}
+		return z.Len(), true
+	})
 	if !ok {
 		return
 	}
