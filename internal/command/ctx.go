@@ -104,6 +104,25 @@ func (c *Ctx) IntIn(i int, least, most int64) (n int64, ok bool) {
 	return n, ok
 }
 
+// SampleSize reads what HRANDFIELD and ZRANDMEMBER have behind their key: how
+// many to pick, below zero with repeats, and whether with their values. ok is
+// false when it replied with an error.
+func (c *Ctx) SampleSize(withValues string) (count int64, with, ok bool) {
+	if count, ok = c.IntIn(2, -math.MaxInt64, math.MaxInt64); !ok {
+		return 0, false, false
+	}
+	with = len(c.Args) == 4
+	switch {
+	case len(c.Args) > 4 || with && !Is(c.Args[3], withValues):
+		c.Fail(ErrSyntax)
+		return 0, false, false
+	case with && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
+		c.Fail("ERR value is out of range")
+		return 0, false, false
+	}
+	return count, with, true
+}
+
 // Is says whether an argument is the given word, which is in upper case.
 func Is(arg []byte, upper string) bool {
 	if len(arg) != len(upper) {

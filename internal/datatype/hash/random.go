@@ -2,9 +2,7 @@ package hash
 
 import (
 	"bytes"
-	"math"
 	"math/bits"
-	"strconv"
 
 	"coterie/internal/command"
 )
@@ -22,21 +20,8 @@ func hRandField(c *command.Ctx) {
 		}
 		return
 	}
-	count, ok := c.Int(2)
+	count, withValues, ok := c.SampleSize("WITHVALUES")
 	if !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		c.Fail("ERR value is out of range, value must between -" + maxInt + " and " + maxInt)
-		return
-	}
-	if len(c.Args) > 4 || len(c.Args) == 4 && !command.Is(c.Args[3], "WITHVALUES") {
-		c.Fail(command.ErrSyntax)
-		return
-	}
-	withValues := len(c.Args) == 4
-	if withValues && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
-		c.Fail("ERR value is out of range")
 		return
 	}
 	h, ok := open(c, c.Args[1])
@@ -53,8 +38,6 @@ func hRandField(c *command.Ctx) {
 		s.distinct(min(count, n))
 	}
 }
-
-var maxInt = strconv.FormatInt(math.MaxInt64, 10)
 
 // sample replies with fields picked at random.
 type sample struct {

@@ -3,12 +3,9 @@ package set
 import (
 	"bytes"
 	"math"
-	"strconv"
 
 	"coterie/internal/command"
 )
-
-var maxInt = strconv.FormatInt(math.MaxInt64, 10)
 
 // random is a position picked at random.
 func (s *Set) random() int { return int(s.c.Txn.Rand() % uint64(s.Len())) }
@@ -21,11 +18,7 @@ func sRandMember(c *command.Ctx) {
 	count := int64(1)
 	if len(c.Args) == 3 {
 		var ok bool
-		if count, ok = c.Int(2); !ok {
-			return
-		}
-		if count == math.MinInt64 {
-			c.Fail("ERR value is out of range, value must between -" + maxInt + " and " + maxInt)
+		if count, ok = c.IntIn(2, -math.MaxInt64, math.MaxInt64); !ok {
 			return
 		}
 	}

@@ -1,13 +1,6 @@
 package zset
 
-import (
-	"math"
-	"strconv"
-
-	"coterie/internal/command"
-)
-
-var maxInt = strconv.FormatInt(math.MaxInt64, 10)
+import "coterie/internal/command"
 
 // zRandMember picks members by rank, all equally likely.
 func zRandMember(c *command.Ctx) {
@@ -23,20 +16,8 @@ func zRandMember(c *command.Ctx) {
 		}
 		return
 	}
-	count, ok := c.Int(2)
+	count, withScores, ok := c.SampleSize("WITHSCORES")
 	if !ok {
-		return
-	}
-	withScores := len(c.Args) == 4
-	switch {
-	case count == math.MinInt64:
-		c.Fail("ERR value is out of range, value must between -" + maxInt + " and " + maxInt)
-		return
-	case len(c.Args) > 4 || withScores && !command.Is(c.Args[3], "WITHSCORES"):
-		c.Fail(command.ErrSyntax)
-		return
-	case withScores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
-		c.Fail("ERR value is out of range")
 		return
 	}
 	z, ok := Open(c, c.Args[1])
