@@ -119,35 +119,29 @@ func setDeadlines(c *command.Ctx, unit, base int64) {
 // deadlines is HTTL and its like: the answer is in units of so many
 // milliseconds, counted from base, and rounded up.
 func deadlines(c *command.Ctx, unit, base int64) {
-	h, ok := open(c, c.Args[1])
-	if !ok {
-		return
-	}
-	fields, ok := fieldArgs(c, 2, "ERR Number of fields must be a positive integer")
-	if !ok {
-		return
-	}
-	c.Out.Array(len(fields))
-	for _, field := range fields {
-		switch _, at, had := h.find(field); {
-		case !had:
-			c.Out.Int(noField)
-		case at == 0:
-			c.Out.Int(noTime)
-		default:
-			c.Out.Int((at - base + unit - 1) / unit)
-		}
-	}
+	eachDeadline(c, func(_ *value, _, _ []byte, at int64) int64 { return (at - base + unit - 1) / unit })
 }
 
 func hPersist(c *command.Ctx) {
-	h, ok := open(c, c.Args[1])
-	if !ok {
-		return
+	h, ok := eachDeadline(c, func(h *value, field, v []byte, _ int64) int64 {
+		h.setDeadline(field, v, 0)
+		return changed
+	})
+	if ok {
+		h.store("hpersist")
+	}
+}
+
+// eachDeadline replies with a number for each of the fields that a command
+// names, which is answer's if the field has a deadline. ok is false when it
+// replied with an error.
+func eachDeadline(c *command.Ctx, answer func(h *value, field, v []byte, at int64) int64) (h value, ok bool) {
+	if h, ok = open(c, c.Args[1]); !ok {
+		return h, false
 	}
 	fields, ok := fieldArgs(c, 2, "ERR Number of fields must be a positive integer")
 	if !ok {
-		return
+		return h, false
 	}
 	c.Out.Array(len(fields))
 	for _, field := range fields {
@@ -157,9 +151,8 @@ func hPersist(c *command.Ctx) {
 		case at == 0:
 			c.Out.Int(noTime)
 		default:
-			h.setDeadline(field, v, 0)
-			c.Out.Int(changed)
+			c.Out.Int(answer(&h, field, v, at))
 		}
 	}
-	h.store("hpersist")
+	return h, true
 }
