@@ -36,6 +36,19 @@ func xAck(c *command.Ctx) {
 	c.Out.Int(acknowledged)
 }
 
+// claimed opens the stream and the group whose pending entries a command is
+// about. ok is false when it replied with an error.
+func claimed(c *command.Ctx) (s *value, g *group, ok bool) {
+	if s, ok = open(c, c.Args[1]); !ok {
+		return nil, nil, false
+	}
+	if g = s.group(c.Args[2]); g == nil {
+		noGroup(c, noKeyOrGroup, c.Args[1], c.Args[2])
+		return nil, nil, false
+	}
+	return s, g, true
+}
+
 // filter is which pending entries XPENDING is to show.
 type filter struct {
 	from, to id
@@ -52,14 +65,9 @@ func xPending(c *command.Ctx) {
 			return
 		}
 	}
-	s, ok := open(c, c.Args[1])
-	if !ok {
-		return
-	}
-	g := s.group(c.Args[2])
+	_, g, ok := claimed(c)
 	switch {
-	case g == nil:
-		noGroup(c, noKeyOrGroup, c.Args[1], c.Args[2])
+	case !ok:
 	case len(c.Args) == 3:
 		g.replySummary()
 	default:
@@ -206,13 +214,8 @@ type claim struct {
 }
 
 func xClaim(c *command.Ctx) {
-	s, ok := open(c, c.Args[1])
+	s, g, ok := claimed(c)
 	if !ok {
-		return
-	}
-	g := s.group(c.Args[2])
-	if g == nil {
-		noGroup(c, noKeyOrGroup, c.Args[1], c.Args[2])
 		return
 	}
 	m, ok := parseClaim(c)
@@ -375,13 +378,8 @@ func xAutoClaim(c *command.Ctx) {
 			return
 		}
 	}
-	s, ok := open(c, c.Args[1])
+	s, g, ok := claimed(c)
 	if !ok {
-		return
-	}
-	g := s.group(c.Args[2])
-	if g == nil {
-		noGroup(c, noKeyOrGroup, c.Args[1], c.Args[2])
 		return
 	}
 	who := g.asking(c.Args[3])
