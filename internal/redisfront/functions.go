@@ -17,10 +17,9 @@ import (
 const catalogWait = 10 * time.Second
 
 // catchUp waits until this node knows the scripts that the cluster has now. It is
-// false if that changed nothing, or did not work.
+// false if that did not work.
 func (f *Front) catchUp() bool {
-	before := f.scripts.store.Version()
-	return f.changeScripts(catalog.CmdScriptsVersion, nil) == "" && f.scripts.store.Version() != before
+	return f.changeScripts(catalog.CmdScriptsVersion, nil) == ""
 }
 
 // changeScripts runs a command of the catalog, and waits until this node knows what

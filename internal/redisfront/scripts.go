@@ -18,6 +18,9 @@ import (
 
 const (
 	errNoScript = "NOSCRIPT No matching script. Please use EVAL."
+	// errNoLibraries is for a function that this node does not know, while the
+	// others cannot be asked for it.
+	errNoLibraries = "CLUSTERDOWN The function is not known here, and the catalog cannot be asked for it"
 	// scriptTime is how long a script may run at a gateway.
 	scriptTime = 60 * time.Second
 	errTooLong = "ERR Script ended: it ran for longer than 60 s."
@@ -239,7 +242,10 @@ func (s *session) findScript(e *entry, args [][]byte) (x *scriptOf, why string) 
 	default:
 		x.eval = false
 		_, f := store.Function(string(args[1]))
-		if f == nil && s.f.catchUp() {
+		if f == nil {
+			if !s.f.catchUp() { // there may be one
+				return nil, errNoLibraries
+			}
 			_, f = store.Function(string(args[1]))
 		}
 		if f == nil {

@@ -101,6 +101,8 @@ func TestPlantedBugs(t *testing.T) {
 			first: 12, with: waits},
 		{name: "a write does not wake who waits", bug: BugDeafWaiter, first: 12,
 			with: Options{Nodes: 3, Workload: "queue", Faults: []string{FaultsNone}}},
+		{name: "a gateway runs a script that its leader has run", bug: BugScriptTwice, with: Options{Nodes: 3, Workload: "script"}},
+		{name: "a script that fails leaves nothing behind", bug: BugScriptUndone, with: Options{Nodes: 3, Workload: "script"}},
 		{name: "WATCH compares values", bug: BugValueWatch, with: Options{Nodes: 3, Workload: "skew"}},
 		{name: "a transaction that is sent again is not recognized", bug: BugRetriedWrites, with: transactions},
 		{name: "a cut's barrier is left early", bug: BugCutMoving, with: cuts},

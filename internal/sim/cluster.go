@@ -57,6 +57,8 @@ const (
 	BugUncheckedReads         // PREPARE does not look at what was read at a gateway
 	BugUntoldWatch            // who watches is not told of what was evaluated elsewhere
 	BugServedTwice            // the answer to a blocking request is not found again
+	BugScriptTwice            // a gateway runs a script that its leader has run
+	BugScriptUndone           // a script that fails leaves nothing behind
 	BugDeafWaiter             // a write does not wake who waits for its key, now and then
 )
 

@@ -7,18 +7,22 @@ import (
 	"coterie/internal/catalog"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
+	"coterie/internal/datatype/scripting"
 	"coterie/internal/keys"
 	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
+	"coterie/internal/script"
 )
 
 // evaluator runs the real commands, and the sweep of expired keys.
 type evaluator struct {
-	m     *machine
-	real  *command.Evaluator
-	sweep map[base.PartitionID]uint16 // slot to go on at
-	watch map[base.PartitionID]*watching
+	m    *machine
+	real *command.Evaluator
+	// scripts are those that the process knows.
+	scripts *script.Store
+	sweep   map[base.PartitionID]uint16 // slot to go on at
+	watch   map[base.PartitionID]*watching
 }
 
 // watching is what clients watch in a partition, under one leadership.
@@ -56,10 +60,12 @@ func commandTable() *command.Table {
 
 // newEvaluator makes one process's evaluator.
 func (m *machine) newEvaluator() evaluator {
-	return evaluator{
-		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}),
+	e := evaluator{
+		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}), scripts: script.NewStore(),
 		sweep: map[base.PartitionID]uint16{}, watch: map[base.PartitionID]*watching{},
 	}
+	scripting.Attach(e.real, e.scripts, nil)
+	return e
 }
 
 var _ partition.Evaluator = evaluator{}
@@ -74,7 +80,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		return append(append(reply, '+'), b...)
 	}
 	reply, flushed := e.real.Evaluate(command.Call{
-		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(txn, req),
+		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0, req.Args), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(txn, req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
 		Waiters: e.waitersPlanted(txn, req), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}, reply)
@@ -137,6 +143,9 @@ func (o *op) requests() []*partition.Request {
 	case "COTERIE": // CUTGET
 		o.readCut(o.Command[2:])
 		return nil
+	case "SCRIPT", "FUNCTION":
+		o.loadHere()
+		return nil
 	}
 	args := make([][]byte, len(o.Command))
 	for i, a := range o.Command {
@@ -145,6 +154,10 @@ func (o *op) requests() []*partition.Request {
 	spec := c.table.Lookup(args)
 	if spec == nil {
 		panic("sim: no command " + o.Command[0])
+	}
+	if spec.Flags&command.RunsOthers != 0 {
+		o.scriptHere(args)
+		return nil
 	}
 	o.timeout, o.blocks = spec.Blocks(args)
 	if job, ok := o.single(args); ok && !o.blocks && (c.clientRand.IntN(atGateway) == 0 || c.apart(args)) {

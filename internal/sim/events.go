@@ -25,6 +25,10 @@ const (
 	eventUnknown           Event = "an unknown outcome"
 	eventAtGateway         Event = "commands evaluated at a gateway"
 	eventAtGatewayHeld     Event = "commands evaluated at a gateway under locks"
+	eventScriptLed         Event = "a script run by a leader"
+	eventScriptHandedOn    Event = "a script handed on by a leader"
+	eventScriptFailed      Event = "a script that fails at a gateway"
+	eventScriptUnknown     Event = "a script that a node does not know yet"
 	eventCut               Event = "a consistent cut"
 	eventCutLost           Event = "a consistent cut lost while it is read"
 	eventCutOpen           Event = "a consistent cut with a transaction that is not resolved"
@@ -57,6 +61,7 @@ var events = []struct {
 	{eventJoint, false}, {eventJointCrash, true}, {eventJointLeader, true},
 	{eventTornTail, false}, {eventStateBehind, false}, {eventReconcile, true},
 	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventAtGateway, false}, {eventAtGatewayHeld, false}, {eventReadOnly, false},
+	{eventScriptLed, false}, {eventScriptHandedOn, false}, {eventScriptFailed, false}, {eventScriptUnknown, true},
 	{eventCut, false}, {eventCutLost, true}, {eventCutOpen, false}, {eventCutBroken, false},
 	{eventHungLeader, false}, {eventDiskStopped, false}, {eventDamageFound, true},
 	{eventWiped, true}, {eventReturned, true}, {eventJoinUnderLoad, false}, {eventReplicaMoved, true},

@@ -7,7 +7,6 @@ import (
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/cut"
-	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/resp"
 	"coterie/internal/spanning"
@@ -39,15 +38,7 @@ const atGateway = 5
 func (o *op) evaluateHere(job spanning.Job) {
 	job.Proto, job.DB, job.Session = 2, uint8(o.of.kind.DB), o.watcher()
 	o.here = &gateway{o: o, run: func(g *gateway) (partition.Status, []byte) {
-		c := g.p.c
-		status, reply := spanning.Run(g, command.NewEvaluator(c.table, keyspace.Limits{MaxString: maxString}), &job)
-		if g.p.dead {
-			return status, nil
-		}
-		if c.stats.AtGateway++; status == partition.Done {
-			c.met(eventAtGateway)
-		}
-		return status, reply
+		return g.evaluate(&job)
 	}}
 }
 

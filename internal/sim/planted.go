@@ -81,8 +81,12 @@ func (p *proc) receivesPlanted(it *wire.RaftItem) {
 }
 
 // evaluatedPlanted changes what a command sees or leaves behind.
-func (e evaluator) evaluatedPlanted(txn kv.Txn, write bool) kv.Txn {
+func (e evaluator) evaluatedPlanted(txn kv.Txn, write bool, args [][]byte) kv.Txn {
 	switch e.m.c.opts.Bug {
+	case BugScriptUndone:
+		if last := string(args[len(args)-1]); last == "hole" || last == "FAIL" {
+			return forgetful{txn}
+		}
 	case BugDroppedWrites:
 		if write && e.m.c.chance(0.002) {
 			return forgetful{txn}
@@ -91,6 +95,12 @@ func (e evaluator) evaluatedPlanted(txn kv.Txn, write bool) kv.Txn {
 		return clocked{txn, base.Stamp(epoch + e.m.c.now + e.m.offset)}
 	}
 	return txn
+}
+
+// twicePlanted says whether a gateway runs a script that its leader has run, now and
+// then.
+func (g *gateway) twicePlanted(first *partition.Request) bool {
+	return g.p.c.opts.Bug == BugScriptTwice && first.Status == partition.Done && g.p.c.chance(0.02)
 }
 
 // forgetful takes writes and forgets them.

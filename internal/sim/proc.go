@@ -8,6 +8,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/command"
 	"coterie/internal/cut"
 	"coterie/internal/partition"
 	"coterie/internal/routing"
@@ -42,7 +43,8 @@ type proc struct {
 	routed    routing.Output
 	txns      *txn.Coordinator
 	cuts      *cut.Coordinator
-	gateways  []*gateway // evaluations under way
+	gateways  []*gateway           // evaluations under way
+	free      []*command.Evaluator // for more of them
 	fences    map[base.NodeID]*routing.Fence
 	planned   bool   // a turn is
 	due       func() // turnDue, bound once
@@ -68,8 +70,10 @@ type proc struct {
 	creating     map[base.PartitionID]base.ReplicaID
 	catalogDirty bool
 	catalogRound [2]uint64
-	reportSoon   bool
-	placing      int
+	// scriptsVersion is that of the scripts that were read.
+	scriptsVersion uint64
+	reportSoon     bool
+	placing        int
 
 	sentTo map[base.ReplicaID]int // snapshots
 	confs  map[base.PartitionID]partition.Conf

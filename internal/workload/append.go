@@ -140,6 +140,7 @@ func checkAppends(h *History, r *Report) {
 			c.ran[i] = true
 			c.noteReplies(i)
 		}
+		c.ran[i] = c.ran[i] || t.failed
 	}
 	sound := true
 	for _, name := range c.names {
@@ -338,7 +339,7 @@ func (c *appendCheck) orders(l *grownList, g *orders) {
 func (c *appendCheck) realTime(g *orders) {
 	var over []int
 	for i, t := range c.txns {
-		if t.replies != nil {
+		if t.replies != nil || t.failed {
 			over = append(over, i)
 		}
 	}

@@ -34,6 +34,8 @@ const (
 	runsNull   // a transaction that answers null runs all the same
 	disorders  // elements of a list change places
 	staleReads // the reads of transactions are of an older state
+	rollsBack  // a script that fails leaves nothing behind, or all
+	drawsAgain // what a script answers is of another run
 )
 
 // held is a key of the fake server.
@@ -98,6 +100,14 @@ func (s *server) run(who Client, c Command) (reply string) {
 	case "MULTI":
 		return s.multi(who, c)
 	}
+	if _, _, ok := c.Script(); ok {
+		return s.script(who, c)
+	}
+	return s.single(c)
+}
+
+// single runs a command that is no transaction.
+func (s *server) single(c Command) (reply string) {
 	if s.flaw == timeBack && s.odd() {
 		s.back += 100_000
 	}
@@ -193,6 +203,10 @@ func (s *server) apply(c Command) string {
 	k := c.Key()
 	h := s.keys[k]
 	switch c[0] {
+	case "SCRIPT", "FUNCTION":
+		return bulkReply("known")
+	case "EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO":
+		return s.ticket(c)
 	case "SCAN":
 		return s.scan(c)
 	case "DBSIZE":

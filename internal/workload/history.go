@@ -34,7 +34,7 @@ func Judge(reply []byte) Outcome {
 	switch word, _, _ := strings.Cut(string(reply[1:min(len(reply), 32)]), " "); word {
 	case "UNKNOWNOUTCOME":
 		return Unknown
-	case "CLUSTERDOWN", "MISCONF", "TRYAGAIN", "EXECABORT", "CROSSSLOT":
+	case "CLUSTERDOWN", "MISCONF", "TRYAGAIN", "EXECABORT", "CROSSSLOT", "NOSCRIPT":
 		return Refused
 	}
 	return Done

@@ -41,10 +41,10 @@ func (c Command) Txn() (watched []string, cmds []Command, ok bool) {
 }
 
 // Keys are all keys of a command, each once.
-func (c Command) Keys() (keys []string) {
+func (c Command) Keys() (all []string) {
 	add := func(key string) {
-		if key != "" && !slices.Contains(keys, key) {
-			keys = append(keys, key)
+		if key != "" && !slices.Contains(all, key) {
+			all = append(all, key)
 		}
 	}
 	watched, cmds, ok := c.Txn()
@@ -65,9 +65,22 @@ func (c Command) Keys() (keys []string) {
 			add(k)
 		}
 	default:
-		add(c.Key())
+		keys, args, script := c.Script()
+		if !script {
+			keys = []string{c.Key()}
+		}
+		for _, k := range keys {
+			add(k)
+		}
+		for _, a := range args { // those that it does not name
+			if words := strings.Split(a, " "); len(words) > 1 {
+				add(words[1])
+			} else if a != "FAIL" && a != "hole" {
+				add(a)
+			}
+		}
 	}
-	return keys
+	return all
 }
 
 // null says whether the op is a transaction that did not run since a watched
@@ -89,6 +102,7 @@ type txn struct {
 	cmds    []Command
 	replies []resp.Value // nil unless it ran for certain
 	void    bool         // it certainly did not run
+	failed  bool         // it certainly ran, and did not say what it saw
 }
 
 // transactions lists a history's. An answer of a wrong form is a violation.
@@ -106,10 +120,14 @@ func transactions(h *History, r *Report) (all []*txn) {
 			}
 			multi = true
 		}
+		if program, fails, ok := o.Command.program(); ok {
+			cmds, multi = program, true
+			t.failed = fails && o.answered()
+		}
 		if t.cmds = cmds; !multi {
 			t.cmds = []Command{o.Command}
 		}
-		if !o.answered() {
+		if !o.answered() || t.failed {
 			continue
 		}
 		v := o.value()

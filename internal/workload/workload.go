@@ -20,7 +20,15 @@ func (c Command) Key() string {
 	if len(c) < 2 || c.Whole() || c[0] == "MULTI" || c[0] == "COTERIE" {
 		return ""
 	}
+	if keys, _, ok := c.Script(); ok {
+		if len(keys) == 0 {
+			return ""
+		}
+		return keys[0]
+	}
 	switch c[0] {
+	case "SCRIPT", "FUNCTION":
+		return ""
 	case "XGROUP":
 		return c[2]
 	case "XREADGROUP":
@@ -38,7 +46,7 @@ func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
 		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE",
-		"XRANGE", "XPENDING", "XLEN", "COTERIE":
+		"XRANGE", "XPENDING", "XLEN", "COTERIE", "EVAL_RO", "EVALSHA_RO", "FCALL_RO":
 		return true
 	}
 	return false
@@ -108,6 +116,7 @@ func Kinds() []Kind {
 		{Name: "queue", Summary: "workers wait for elements of lists: none lost, none taken twice, none left while somebody waits", New: newQueue, Check: checkQueue},
 		{Name: "tokens", Summary: "tokens that wander between sets, lists and sorted sets of all partitions: each is in one place", New: newTokens, Check: checkTokens},
 		{Name: "stream", Summary: "streams and a group: nothing lost, nothing new twice, nothing again once acknowledged", New: newStream, Check: checkStream},
+		{Name: "script", Summary: "scripts and functions over keys that they name or not: strictly serializable, each runs once", New: newScripts, Check: checkScripts},
 	}
 }
 

@@ -73,6 +73,15 @@ func TestFlaws(t *testing.T) {
 		{disorders, "ids go backwards", "stream"},
 		{skips, "an entry that was given out is forgotten", "stream"},
 		{staleReads, "transactions read an older state", "bank, append, skew"},
+		{loses, "a script is lost", "script"},
+		{doubles, "a script runs twice", "script"},
+		{stale, "a script reads an older state", "script"},
+		{staleReads, "scripts read an older state", "script"},
+		{runsRefused, "a refused script is run all the same", "script"},
+		{tears, "a script runs in two pieces", "script"},
+		{halves, "half of a script", "script"},
+		{rollsBack, "what a script did before it failed is lost", "script"},
+		{drawsAgain, "what a script answers is of another run", "script"},
 	} {
 		for name := range strings.SplitSeq(x.kinds, ", ") {
 			t.Run(name+"/"+x.name, func(t *testing.T) {
@@ -114,6 +123,9 @@ func history(t *testing.T, text string) *History {
 		}
 		if _, err := fmt.Sscanf(words[0]+" "+words[1], "%d %d-%d", &o.ID, &o.Call, &o.Return); err != nil {
 			t.Fatal(line, err)
+		}
+		if words[2] == "EVAL" {
+			o.Command[1] = map[string]string{"ticket": ticketBody, "book": bookBody}[words[3]]
 		}
 		switch {
 		case answer == "unknown":
@@ -238,6 +250,16 @@ func TestHistories(t *testing.T) {
 		{"tokens", "wrong count", "1 0-9 SADD p:s0 1 = :1\n2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 = [:2 *1 $1]", "said to hold"},
 		{"tokens", "wrong score", "1 0-9 ZADD p:z0 1 1 = :1\n2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 ; ZCARD p:z0 ; ZRANGE p:z0 0 -1 WITHSCORES = [:0 *0 :1 *2 $1 $2]", "has the score"},
 		{"tokens", "never put", "2 10-19 MULTI SCARD p:s0 ; SMEMBERS p:s0 = [:1 *1 $1]", "never put"},
+		{"script", "a ticket", "1 0-9 EVAL ticket 1 c b = $0000001000007,\n2 10-19 EVAL book 1 c b = [$1 $0000001000007,]", ""},
+		{"script", "drawn twice", "1 0-9 EVAL ticket 1 c b = $0000001000007,\n2 10-19 EVAL ticket 1 c b = $0000001000008,", "drawn twice"},
+		{"script", "counted twice", "1 0-9 EVAL ticket 1 c b = $0000001000007,\n2 10-19 EVAL book 1 c b = [$2 $0000001000007,0000002000008,]", "at most"},
+		{"script", "unknown, or not", "1 0-9 EVAL ticket 1 c b = unknown\n2 10-19 EVAL book 1 c b = [$nil $nil]\n2 20-29 EVAL book 1 c b = [$1 $0000001000007,]", ""},
+		{"script", "half of an unknown one", "1 0-9 EVAL ticket 1 c b = unknown\n2 10-19 EVAL book 1 c b = [$1 $nil]", "lines are missing"},
+		{"script", "an unknown hole", "1 0-9 EVAL ticket 1 c b hole = unknown\n2 10-19 EVAL book 1 c b = [$1 $nil]", ""},
+		{"script", "a hole with a line", "1 0-9 EVAL ticket 1 c b hole = -HOLE 1\n2 10-19 EVAL book 1 c b = [$1 $0000001000007,]", "failed before it"},
+		{"script", "another answer", "1 0-9 EVAL ticket 1 c b = $0000001000007,\n2 10-19 EVAL book 1 c b = [$1 $0000001000008,]", "was answered as"},
+		{"script", "numbers fall", "1 0-9 EVAL ticket 1 c b = $0000002000007,\n2 10-19 EVAL ticket 1 c b = $0000001000007,", "before a lower one"},
+		{"script", "lost", "1 0-9 EVAL ticket 1 c b = $0000001000007,\n2 10-19 EVAL book 1 c b = [$nil $nil]", "stands at 0"},
 		{"skew", "one is set", "1 0-9 WATCH p:a p:b = +OK\n1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $nil]", ""},
 		{"skew", "both are set", "1 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 1-9 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]\n2 10-19 MULTI GET p:a ; GET p:b = [$1 $2]", "both"},
 		{"skew", "changed, and the old value again", "1 0-9 WATCH p:a p:b = +OK\n2 10-19 MULTI GET p:a ; GET p:b ; SET p:a 1 = [$nil $nil +OK]\n2 20-29 MULTI GET p:a ; GET p:b ; DEL p:a = [$1 $nil :1]\n1 30-39 MULTI WATCH p:a p:b ; GET p:a ; GET p:b ; SET p:b 2 = [$nil $nil +OK]", "had been changed"},
@@ -317,7 +339,7 @@ func TestParse(t *testing.T) {
 func TestJudge(t *testing.T) {
 	for reply, want := range map[string]Outcome{
 		"+OK\r\n": Done, "-ERR no\r\n": Done, "-UNKNOWNOUTCOME x\r\n": Unknown, "-CLUSTERDOWN x\r\n": Refused,
-		"-MISCONF disk\r\n": Refused, "-EXECABORT x\r\n": Refused, "-CROSSSLOT x\r\n": Refused, "-TRYAGAIN x\r\n": Refused, "$2\r\nUN\r\n": Done,
+		"-MISCONF disk\r\n": Refused, "-EXECABORT x\r\n": Refused, "-CROSSSLOT x\r\n": Refused, "-TRYAGAIN x\r\n": Refused, "-NOSCRIPT x\r\n": Refused, "$2\r\nUN\r\n": Done,
 	} {
 		if got := Judge([]byte(reply)); got != want {
 			t.Errorf("%s: %v, want %v", strconv.Quote(reply), got, want)
