@@ -17,6 +17,9 @@ type Evaluator struct {
 	// Fault takes panics of commands, which are then answered as an error; nil: they
 	// are whoever's who called. See fault.go.
 	Fault func(Fault)
+	// Reads is told of each key that a command run by another one reads, before it
+	// does; nil: nobody.
+	Reads func(key []byte)
 	// Receivers is how many subscribers a message would have; nil: none.
 	Receivers func(sharded bool, channel []byte) int64
 
@@ -83,6 +86,8 @@ type Call struct {
 // with another idea of who owns what. flushed says that the map of generations
 // changed.
 func (e *Evaluator) Evaluate(call Call, reply []byte) (answer []byte, flushed bool) {
+	tell, from := call.Proto&TellReads != 0, len(reply)
+	call.Proto &^= TellReads
 	if e.Fault != nil {
 		before, start := savepoint(&call), reply
 		defer func() {
@@ -93,12 +98,19 @@ func (e *Evaluator) Evaluate(call Call, reply []byte) (answer []byte, flushed bo
 	}
 	e.out.Buf, e.out.Proto = reply, int(call.Proto)
 	e.groupFlushed = false
+	var reads readKeys
+	if tell {
+		defer func(before func([]byte)) { e.Reads = before }(e.Reads)
+		e.Reads = reads.add
+	}
 	if call.Group {
 		e.runGroup(call)
 	} else {
 		e.run(call)
 	}
-	reply = e.out.Buf
+	if reply = e.out.Buf; tell {
+		reply = reads.precede(reply, from)
+	}
 	e.out.Buf = nil
 	e.ctx, e.call = Ctx{}, Call{}
 	return reply, e.groupFlushed || !call.Group && e.space.Flushed()

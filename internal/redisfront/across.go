@@ -96,7 +96,7 @@ func (x *across) run() []byte {
 		}
 		x.b.Waits(nil)
 		job := x.job
-		status, reply := x.b.s.f.evaluateJob(c, &job, nil)
+		status, reply := x.b.s.f.evaluateJob(c, &job, nil, nil)
 		if status != partition.Done || !isNull(reply) {
 			return answer(x.b.s, &partition.Request{Status: status, Reply: reply})
 		}

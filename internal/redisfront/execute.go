@@ -72,6 +72,7 @@ func (s *session) execute(o *op) {
 	if s.silence == replySkip {
 		s.silence = replyOn
 	}
+	s.mayRead = s.mayRead[:0]
 	if s.caching != cachingUnset && s.multi == nil && !(e != nil && strings.HasPrefix(e.full, "client|")) {
 		s.caching = cachingUnset // it was for this command, or transaction
 	}

@@ -306,7 +306,9 @@ func (r *fakeRouter) run(q *partition.Request) {
 	p.mu.Unlock()
 	if waits != nil {
 		r.underWay.Add(-1)
-		waits.Sink.(partition.WaitSink).Waits(waits)
+		if s, ok := waits.Sink.(partition.WaitSink); ok {
+			s.Waits(waits)
+		}
 	}
 	for _, x := range done {
 		if x != q {
@@ -366,6 +368,10 @@ func (p *fakePartition) evaluate(q *partition.Request) (done []*partition.Reques
 			}
 		}
 		return []*partition.Request{q}, nil
+	}
+	if q.Flags&partition.Track != 0 { // nobody writes here behind a client's back
+		p.waits = append(p.waits, &fakeWait{q: q})
+		return nil, q
 	}
 	if !p.try(q) {
 		if p.asked.q = q; p.asked.args != nil {

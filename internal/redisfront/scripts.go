@@ -140,9 +140,13 @@ func (f *Front) giveEvaluator(e *scriptEvaluator) {
 
 // evaluateJob runs a job on this goroutine, and sends what it says to subscribers. A
 // script can be seen and killed meanwhile; nil: it is none.
-func (f *Front) evaluateJob(c spanning.Cluster, job *spanning.Job, sc *scriptOf) (status partition.Status, reply []byte) {
+func (f *Front) evaluateJob(c spanning.Cluster, job *spanning.Job, sc *scriptOf, reads *scriptReads) (status partition.Status, reply []byte) {
 	e := f.takeEvaluator()
 	defer f.giveEvaluator(e)
+	if reads != nil {
+		e.eval.Reads = reads.note
+		defer func() { e.eval.Reads = nil }()
+	}
 	run := &runningScript{args: job.Args, started: time.Now(), log: f.log}
 	if sc != nil {
 		run.args, run.eval = sc.args, sc.eval

@@ -61,9 +61,14 @@ type session struct {
 	unpinned  int      // ops of the batch that do not alias the buffer
 	holds     bool     // messages are held until the command's reply is out
 	subs      subscriptions
-	toTrack   [][]byte    // keys read by the batch, of a session that tracks
-	caching   cachingMode // what CLIENT CACHING said
-	taken     int         // bytes of the command that runs
+	toTrack   [][]byte // keys read by the batch, of a session that tracks
+	mayRead   [][]byte // keys that the scripts of this command name
+	// unsure are the keys in the table of which it is not yet known whether the
+	// script that runs has read them, and whether they were written. Guarded by
+	// the front's tracking.mu.
+	unsure  map[string]bool
+	caching cachingMode // what CLIENT CACHING said
+	taken   int         // bytes of the command that runs
 
 	// Set by the reader, seen by others.
 	db       atomic.Uint32

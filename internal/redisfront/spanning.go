@@ -26,12 +26,18 @@ type spanned struct {
 	// first, if there is one, may do it: only if its answer is that it was
 	// diverted, the op is evaluated here.
 	first *partition.Request
+	// reads are what its scripts read; nil: nobody caches that.
+	reads *scriptReads
 }
 
 // span puts such an op into the batch.
 func (s *session) span(x *spanned) {
 	x.job.DB, x.job.Proto, x.job.Session = uint8(s.db.Load()), uint8(s.proto.Load()), s.id
 	x.job.MaxBytes = s.f.opts.Limits.TransactionBytes
+	if len(s.mayRead) > 0 || x.script != nil && s.caches() {
+		x.reads = &scriptReads{s: s, may: s.mayRead}
+		s.mayRead = nil
+	}
 	s.spanned = x
 	s.enqueue(x.o)
 }
@@ -50,14 +56,21 @@ func (s *session) evaluate() bool {
 	x := s.spanned
 	s.spanned = nil
 	s.submit()
+	if x.reads != nil {
+		x.reads.begin()
+	}
 	c := &reach{s: s, dir: s.f.router.Directory()}
 	status, reply, done := s.tryFirst(c, x)
+	var missed [][]byte
+	if done && x.reads != nil {
+		reply, missed = x.reads.split(status, reply)
+	}
 	switch {
 	case done:
 	case x.run != nil:
 		status, reply = x.run(c)
 	default:
-		status, reply = s.f.evaluateJob(c, &x.job, x.script)
+		status, reply = s.f.evaluateJob(c, &x.job, x.script, x.reads)
 	}
 	if status != partition.Done || x.write == nil || len(reply) > 0 && reply[0] == '-' {
 		reply = answer(s, &partition.Request{Status: status, Reply: reply})
@@ -67,6 +80,9 @@ func (s *session) evaluate() bool {
 		reply = w.Buf
 	}
 	s.finish(x.o, reply)
+	if x.reads != nil {
+		x.reads.settleReads(missed)
+	}
 	s.f.Flush()
 	_, ok := s.settle()
 	return ok
@@ -98,6 +114,9 @@ func (s *session) awaitAll() {
 func (s *session) tryFirst(c *reach, x *spanned) (status partition.Status, reply []byte, done bool) {
 	if x.first == nil {
 		return 0, nil, false
+	}
+	if x.reads != nil {
+		x.first.Proto |= command.TellReads
 	}
 	if !c.Submit([]*partition.Request{x.first}) {
 		return partition.Unknown, nil, true

@@ -288,7 +288,9 @@ func (t *tracking) notify(all []message, slot base.Slot, key string, mine func(*
 			continue
 		}
 		if s != nil {
-			if x := s.tracker.Load(); x != nil && !x.bcast { // who has switched to that is told by it
+			if _, unsure := s.unsure[key]; unsure {
+				s.unsure[key] = true
+			} else if x := s.tracker.Load(); x != nil && !x.bcast { // who has switched to that is told by it
 				all = append(all, message{s, [][]byte{[]byte(key)}})
 			}
 		}
@@ -437,56 +439,80 @@ func (s *session) push(p []byte) {
 	}
 }
 
-// noteReads notes the keys that a command reads, for when it is submitted.
-func (s *session) noteReads(e *entry, args [][]byte) {
+// caches says whether the client caches what the next command reads.
+func (s *session) caches() bool {
 	x := s.tracker.Load()
-	if x == nil || x.bcast || x.optin && s.caching != cachingYes || x.optout && s.caching == cachingNo {
+	return x != nil && !x.bcast && !(x.optin && s.caching != cachingYes) && !(x.optout && s.caching == cachingNo)
+}
+
+// noteReads notes the keys that a command reads, or a script may, for when it is
+// submitted.
+func (s *session) noteReads(e *entry, args [][]byte) {
+	if !s.caches() {
 		return
 	}
-	if e.spec.Flags&command.ReadOnly == 0 && !e.scripted || !e.spec.HasKeys() {
+	if e, args = s.script(e, args); e == nil {
 		return
 	}
+	switch {
+	case e.scripted:
+		s.mayRead = s.appendKeys(s.mayRead, e, args)
+	case e.spec.Flags&command.ReadOnly != 0:
+		s.toTrack = s.appendKeys(s.toTrack, e, args)
+	}
+}
+
+func (s *session) appendKeys(dst [][]byte, e *entry, args [][]byte) [][]byte {
 	s.keyAt = e.spec.AppendKeys(s.keyAt[:0], args)
 	for _, i := range s.keyAt {
-		s.toTrack = append(s.toTrack, args[i])
+		dst = append(dst, args[i])
 	}
+	return dst
 }
 
 // track puts the noted keys into the table. Their reads are in the chain, and
 // not yet sent.
 func (s *session) track() {
-	list := s.toTrack
-	s.toTrack = s.toTrack[:0]
 	t := &s.f.tracking
 	d := s.f.router.Directory()
 	t.mu.Lock()
-	for _, key := range list {
-		slot := base.KeySlot(key)
-		p := d.BySlot(slot)
-		if p == nil {
-			continue
-		}
-		s.f.ask(p.ID)
-		keys := t.mu.slots[slot]
-		if keys == nil {
-			keys = map[string]readers{}
-			t.mu.slots[slot] = keys
-		}
-		by := keys[string(key)]
-		if by == nil {
-			by = readers{}
-			keys[string(key)] = by
-			t.mu.keys++
-		}
-		if _, ok := by[s.id]; !ok {
-			by[s.id] = struct{}{}
-			t.mu.items++
-		}
+	for _, key := range s.toTrack {
+		s.trackKey(d, key)
 	}
 	evicted := t.trim()
 	t.mu.Unlock()
-	clear(list)
+	clear(s.toTrack)
+	s.toTrack = s.toTrack[:0]
 	deliver(evicted)
+}
+
+// trackKey puts one into the table. It is false if it was there. The caller holds
+// t.mu.
+func (s *session) trackKey(d *Directory, key []byte) bool {
+	t := &s.f.tracking
+	slot := base.KeySlot(key)
+	p := d.BySlot(slot)
+	if p == nil {
+		return false
+	}
+	s.f.ask(p.ID)
+	keys := t.mu.slots[slot]
+	if keys == nil {
+		keys = map[string]readers{}
+		t.mu.slots[slot] = keys
+	}
+	by := keys[string(key)]
+	if by == nil {
+		by = readers{}
+		keys[string(key)] = by
+		t.mu.keys++
+	}
+	if _, ok := by[s.id]; ok {
+		return false
+	}
+	by[s.id] = struct{}{}
+	t.mu.items++
+	return true
 }
 
 // trim makes the table small enough. The caller holds t.mu, and delivers the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,5 +148,69 @@ func TestCachesOfClients(t *testing.T) {
 	}
 	if pushes < 100 {
 		t.Errorf("only %d messages came", pushes)
+	}
+}
+
+// TestCachesOfScripts: of what a script names, only what it reads counts as read; and
+// so does what it reads without naming it.
+func TestCachesOfScripts(t *testing.T) {
+	c := newCluster(t, 1)
+	x, other := &cacher{node: c.nodes[0]}, &client{addr: c.nodes[0].redis}
+	defer other.close()
+	await(t, patience, func() string {
+		if !x.connect() {
+			return "no connection"
+		}
+		if v, ok := x.call("GET", "{t}end"); !ok || v.Err() != nil {
+			return v.Text()
+		}
+		return ""
+	})
+	defer x.close()
+	for _, s := range []struct {
+		name string
+		do   [][]string
+		want string
+	}{
+		{"writes", [][]string{{"EVAL", "redis.call('SET', '{t}3', 'x')", "2", "{t}1", "{t}2"}}, ""},
+		{"reads one", [][]string{{"EVAL", "return redis.call('GET', KEYS[2])", "2", "{t}1", "{t}2"}}, "{t}2"},
+		{"EVAL_RO", [][]string{{"EVAL_RO", "redis.call('PING')", "2", "{t}1", "{t}2"}}, ""},
+		{"EVAL_RO reads", [][]string{{"EVAL_RO", "redis.call('GET', KEYS[2])", "2", "{t}1", "{t}2"}}, "{t}2"},
+		{"not named", [][]string{{"EVAL", "redis.call('GET', '{t}3')", "0"}}, "{t}3"},
+		{"read before", [][]string{{"GET", "{t}1"}, {"EVAL", "redis.call('PING')", "1", "{t}1"}}, "{t}1"},
+		{"transaction", [][]string{{"MULTI"}, {"GET", "{t}3"}, {"EVAL", "redis.call('GET', KEYS[2])", "3", "{t}1", "{t}2", "{t}3"}, {"EXEC"}}, "{t}2 {t}3"},
+		{"partitions", [][]string{{"EVAL", "redis.call('GET', KEYS[2])", "3", "{t}1", "{t}2", "{u}1"}}, "{t}2"},
+		{"partitions, not named", [][]string{{"EVAL", "redis.call('GET', '{t}1')", "1", "{u}1"}}, "{t}1"},
+		{"partitions, writes", [][]string{{"EVAL", "redis.call('SET', KEYS[2], 1)", "3", "{t}1", "{t}2", "{u}1"}}, ""},
+		{"refused", [][]string{{"EVAL", "return redis.call('NOSUCH')", "1", "{t}1"}}, ""},
+		{"off by OPTOUT", [][]string{{"CLIENT", "TRACKING", "OFF"}, {"CLIENT", "TRACKING", "ON", "OPTOUT"}, {"GET", "{t}end"}, {"CLIENT", "CACHING", "NO"}, {"EVAL", "redis.call('GET', KEYS[1])", "1", "{t}1"}}, ""},
+	} {
+		x.cache = map[string]string{"{t}1": "", "{t}2": "", "{t}3": "", "{t}end": ""}
+		for _, cmd := range append([][]string{{"GET", "{t}end"}}, s.do...) {
+			if _, ok := x.call(cmd...); !ok {
+				t.Fatalf("%s: %q failed", s.name, cmd)
+			}
+		}
+		for _, cmd := range [][]string{{"SET", "{t}1", "1"}, {"SET", "{t}2", "2"}, {"SET", "{t}3", "3"}, {"SET", "{t}end", "4"}} {
+			if v, err := other.do(cmd...); err != nil || v.Err() != nil {
+				t.Fatalf("%q: %v %v", cmd, err, v.Text())
+			}
+		}
+		await(t, patience, func() string {
+			x.call("PING")
+			if _, there := x.cache["{t}end"]; there {
+				return "the last write is not told of"
+			}
+			return ""
+		})
+		var told []string
+		for _, key := range []string{"{t}1", "{t}2", "{t}3"} {
+			if _, there := x.cache[key]; !there {
+				told = append(told, key)
+			}
+		}
+		if got := strings.Join(told, " "); got != s.want {
+			t.Errorf("%s: told of %q, want %q", s.name, got, s.want)
+		}
 	}
 }

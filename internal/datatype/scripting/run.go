@@ -192,6 +192,7 @@ func (h *host) Call(args [][]byte, proto int) (reply []byte, refusal string, ok 
 		w.Error("ERR " + spec.Full + " command is not allowed with BLOCK option from scripts")
 		return w.Buf, "", true
 	}
+	h.c.Read(spec, args)
 	h.c.Call(args, w)
 	if !spans && h.c.Written()-h.written > leaderBytes {
 		return nil, "", false
