@@ -149,11 +149,26 @@ func (e *Evaluation) prefetch() {
 		}
 		return
 	}
-	var missing []partition.Query
+	places := make([]place, len(e.job.Keys))
+	for i, key := range e.job.Keys {
+		places[i] = place{int(key[0]), base.KeySlot(key[1:]), key[1:]}
+	}
+	e.complete(places...)
+}
+
+// place is where a user's key is.
+type place struct {
+	db   int
+	slot base.Slot
+	key  []byte
+}
+
+// complete fetches what is missing of keys.
+func (e *Evaluation) complete(places ...place) {
 	for range 2 { // again if the generations turned out to be others
-		missing = missing[:0]
-		for _, key := range e.job.Keys {
-			missing = append(missing, e.missing(int(key[0]), base.KeySlot(key[1:]), key[1:])...)
+		var missing []partition.Query
+		for _, p := range places {
+			missing = append(missing, e.missing(p)...)
 		}
 		if len(missing) == 0 || e.err != nil {
 			return
@@ -168,26 +183,21 @@ const prefetched = 1024
 // Prefetch implements keyspace.Places.
 func (e *Evaluation) Prefetch(db int, keys [][]byte) {
 	for chunk := range slices.Chunk(keys, prefetched) {
-		for range 2 { // again if the generations turned out to be others
-			var missing []partition.Query
-			for _, key := range chunk {
-				missing = append(missing, e.missing(db, base.KeySlot(key), key)...)
-			}
-			if len(missing) == 0 || e.err != nil {
-				break
-			}
-			e.fetch(missing...)
+		places := make([]place, len(chunk))
+		for i, key := range chunk {
+			places[i] = place{db, base.KeySlot(key), key}
 		}
+		e.complete(places...)
 	}
 }
 
 // missing are the queries for a key that were not answered yet.
-func (e *Evaluation) missing(db int, slot base.Slot, key []byte) (missing []partition.Query) {
-	id, ok := e.owner(slot)
+func (e *Evaluation) missing(at place) (missing []partition.Query) {
+	id, ok := e.owner(at.slot)
 	if !ok {
 		return nil
 	}
-	for _, q := range recordQueries(slot, e.generations(id)[db], key) {
+	for _, q := range recordQueries(at.slot, e.generations(id)[at.db], at.key) {
 		if _, known := e.found[string(q.Key)]; !known {
 			missing = append(missing, q)
 		}
@@ -197,13 +207,7 @@ func (e *Evaluation) missing(db int, slot base.Slot, key []byte) (missing []part
 
 // Locate implements keyspace.Places.
 func (e *Evaluation) Locate(db int, slot base.Slot, key []byte) keyspace.Generations {
-	for range 2 {
-		missing := e.missing(db, slot, key)
-		if len(missing) == 0 || e.err != nil {
-			break
-		}
-		e.fetch(missing...)
-	}
+	e.complete(place{db, slot, key})
 	id, _ := e.owner(slot)
 	return e.generations(id)
 }

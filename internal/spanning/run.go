@@ -290,9 +290,6 @@ func (e *Evaluation) hold() bool {
 		w.Locks = append(w.Locks, slot)
 		e.locks[slot] = true
 	}
-	if len(works) == 0 {
-		return true
-	}
 	t := e.newTransaction()
 	t.Hold = true
 	for _, id := range slices.Sorted(maps.Keys(works)) {
