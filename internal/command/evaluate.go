@@ -1,6 +1,8 @@
 package command
 
 import (
+	"slices"
+
 	"coterie/internal/base"
 	"coterie/internal/keyspace"
 	"coterie/internal/kv"
@@ -229,12 +231,9 @@ func (c *Ctx) Reachable(args [][]byte) bool {
 	if spec == nil || !spec.CheckArity(len(args)) {
 		return true
 	}
-	if !c.eval.ownsKeys(spec, args) {
-		return false
-	}
-	locks, _ := c.Txn.(interface{ Locked(base.Slot) bool })
-	for _, i := range c.eval.keys {
-		if locks != nil && locks.Locked(base.KeySlot(args[i])) {
+	c.eval.keys = spec.AppendKeys(c.eval.keys[:0], args)
+	for _, i := range slices.Backward(c.eval.keys) { // the first key stays located
+		if !c.ReachableKey(args[i]) {
 			return false
 		}
 	}
