@@ -18,6 +18,7 @@ const (
 	exitOK        = 0
 	exitViolation = 1 // a run met a violation, or a campaign missed what it should meet
 	exitUsage     = 2 // the command line is wrong
+	exitNothing   = 3 // it was stopped before the first run ended
 )
 
 func main() {
@@ -29,6 +30,9 @@ func main() {
 
 // errViolation says that what was found is printed already.
 var errViolation = errors.New("violation")
+
+// errNoRun says that it was stopped before anything was found out.
+var errNoRun = errors.New("stopped before the first run ended")
 
 // run is the whole program but for the exit.
 func run(ctx context.Context, args []string, out, progress io.Writer) int {
@@ -42,5 +46,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 		return exitViolation
 	}
 	fmt.Fprintln(progress, "coterie-sim:", err)
+	if errors.Is(err, errNoRun) {
+		return exitNothing
+	}
 	return exitUsage
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -60,6 +61,19 @@ func TestUsage(t *testing.T) {
 	} {
 		if code, out, progress := simulate(t, args...); code != exitUsage || out != "" || !strings.HasPrefix(progress, "coterie-sim: ") {
 			t.Errorf("%v: exit code %d, %q, %q", args, code, out, progress)
+		}
+	}
+}
+
+// TestStoppedAtOnce: who stops it before the first run has ended is told so.
+func TestStoppedAtOnce(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	for _, args := range [][]string{{"--seed", "5"}, {"--seeds", "3", "--trace", filepath.Join(t.TempDir(), "trace")}, {"--for", "1m", "-o", "json"}} {
+		var out, progress bytes.Buffer
+		code := run(ctx, args, &out, &progress)
+		if code != exitNothing || out.Len() > 0 || !strings.Contains(progress.String(), errNoRun.Error()) {
+			t.Errorf("%v: exit code %d, %q, %q", args, code, out.String(), progress.String())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -118,7 +119,11 @@ func (f *flags) run(ctx context.Context, out, progress io.Writer) (err error) {
 		if single {
 			c.Trace = w
 		} else {
-			defer func() { f.traceAgain(&c, w) }()
+			defer func() {
+				if !errors.Is(err, errNoRun) {
+					f.traceAgain(&c, w)
+				}
+			}()
 		}
 	}
 	return f.carryOut(ctx, &c, single, out, progress)
@@ -138,8 +143,11 @@ func (f *flags) carryOut(ctx context.Context, c *sim.Campaign, single bool, out,
 		}
 	}
 	t := c.Run(ctx)
-	f.seed = last.Asked.Seed
 	p.end()
+	if last == nil {
+		return errNoRun
+	}
+	f.seed = last.Asked.Seed
 	missed := t.Stats.Missed(int(t.Seeds))
 	if c.Faults != nil || c.Nodes != 0 || c.Calm {
 		missed = nil // not all of it can be met

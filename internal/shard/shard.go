@@ -142,9 +142,20 @@ func (s *Shard) Step(p base.PartitionID, from, to base.ReplicaID, node base.Node
 	if r == nil || r.ID() != to {
 		return
 	}
+	if _, term := r.Leader(); s.HungDisk() && answersLeader(m) && m.GetTerm() == term {
+		return
+	}
 	r.LearnSender(from, node)
 	r.Step(m)
 	s.touch(r)
+}
+
+// answersLeader says whether a message is an answer by which a leader knows that
+// it is heard. A node that has fallen silent takes none of its own term: they
+// are to what it said before, may be late by as long as others' disks were
+// hanging, and each would keep it in office.
+func answersLeader(m *pb.Message) bool {
+	return m.GetType() == pb.MsgAppResp || m.GetType() == pb.MsgHeartbeatResp
 }
 
 // StepSnapshot takes the MsgSnap at the end of a received stream; token names
@@ -279,7 +290,8 @@ func (s *Shard) Truncate(durable func(base.PartitionID) uint64, keep uint64) []l
 }
 
 // HungDisk says that the log store has not finished an append for so long
-// that this node should not lead: the driver then sends nothing.
+// that this node should not lead: the driver then sends nothing, and what its
+// leaders are answered counts for nothing, so that they step down.
 func (s *Shard) HungDisk() bool {
 	return s.appends > 0 && s.ticks-s.appendAt > hungDiskTicks
 }

@@ -269,7 +269,10 @@ func (c *cluster) transfer(d dice, m *machine) bool {
 // heal ends all faults: everything runs and reaches everything.
 func (c *cluster) heal() {
 	c.trace("all faults end")
-	c.faulty, c.net = false, c.fair
+	c.faulty = false
+	// A connection that stands loses nothing: only the harsh weather of the faults does.
+	c.fair.loss, c.fair.doubling, c.fair.reorders = 0, 0, 0
+	c.net = c.fair
 	clear(c.armed)
 	for _, m := range c.machines {
 		m.resume()
