@@ -6,6 +6,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/partition"
+	"coterie/internal/routing"
 )
 
 // Replies for cuts that were not made.
@@ -47,41 +48,18 @@ type Sink interface {
 	CompleteCut(*Cut)
 }
 
-// Router is routing.Router.
-type Router interface {
-	// Submit sets each request's Origin at once.
-	Submit([]*partition.Request)
-}
-
-// call is one request of the coordinator's.
-type call struct {
-	req  partition.Request
-	c    *Coordinator
-	came func()
-}
-
-// Complete implements partition.Sink.
-func (k *call) Complete(*partition.Request) { k.c.arrived = append(k.c.arrived, k) }
-
-// says is whether the answer begins with a byte.
-func (k *call) says(answer byte) bool {
-	return k.req.Status == partition.Done && len(k.req.Reply) > 0 && k.req.Reply[0] == answer
-}
-
 // Coordinator is one node's.
 type Coordinator struct {
-	router   Router
+	calls    *routing.Caller
 	now      *Cut   // being made
 	waiting  []*Cut // behind it
 	resume   uint64 // tick at which the next attempt begins; 0: one is under way
 	tick     uint64
-	arrived  []*call
-	due      []*partition.Request
 	finished []*Cut
 }
 
 // New returns a node's coordinator.
-func New(r Router) *Coordinator { return &Coordinator{router: r} }
+func New(r routing.Submitter) *Coordinator { return &Coordinator{calls: routing.NewCaller(r)} }
 
 // Waiting is the number of cuts that are not finished.
 func (c *Coordinator) Waiting() int {
@@ -99,7 +77,7 @@ func (c *Coordinator) Begin(x *Cut) {
 	case c.now == nil:
 		c.now = x
 		c.try()
-		c.submit()
+		c.calls.Submit()
 	case len(c.waiting) >= maxWaiting:
 		x.Reply = []byte(ReplyCrowded)
 		c.finished = append(c.finished, x)
@@ -111,20 +89,13 @@ func (c *Coordinator) Begin(x *Cut) {
 // End gives a cut up that was made.
 func (c *Coordinator) End(x *Cut) {
 	c.end(x)
-	c.submit()
+	c.calls.Submit()
 }
 
 // Turn works through the answers that came, submits what follows from them,
 // and returns the cuts that are finished.
 func (c *Coordinator) Turn() (finished []*Cut) {
-	for len(c.arrived)+len(c.due) > 0 {
-		arrived := c.arrived
-		c.arrived = nil
-		for _, k := range arrived {
-			k.came()
-		}
-		c.submit()
-	}
+	c.calls.Turn()
 	finished, c.finished = c.finished, nil
 	return finished
 }
@@ -133,38 +104,20 @@ func (c *Coordinator) Turn() (finished []*Cut) {
 func (c *Coordinator) Tick() {
 	if c.tick++; c.resume > 0 && c.tick >= c.resume {
 		c.try()
-		c.submit()
+		c.calls.Submit()
 	}
-}
-
-func (c *Coordinator) submit() {
-	due := c.due
-	c.due = nil
-	if len(due) > 0 {
-		c.router.Submit(due)
-	}
-}
-
-// call makes a request; came is called by a later turn.
-func (c *Coordinator) call(p base.PartitionID, args [][]byte, came func()) *call {
-	k := &call{c: c, came: came, req: partition.Request{
-		Partition: p, Proto: 2, Flags: partition.Whole | partition.Transaction, Args: args,
-	}}
-	k.req.Sink = k
-	c.due = append(c.due, &k.req)
-	return k
 }
 
 // ask sends a message to each partition, and goes on with then when all have
 // given the wished answer. With the first other one the attempt has failed.
-func (c *Coordinator) ask(x *Cut, args func(i int) [][]byte, wished byte, then func([]*call)) {
-	calls, left, failed := make([]*call, len(x.Partitions)), len(x.Partitions), false
+func (c *Coordinator) ask(x *Cut, args func(i int) [][]byte, wished byte, then func([]*routing.Call)) {
+	calls, left, failed := make([]*routing.Call, len(x.Partitions)), len(x.Partitions), false
 	for i, p := range x.Partitions {
-		calls[i] = c.call(p, args(i), func() {
+		calls[i] = c.calls.Call(p, args(i), func(k *routing.Call) {
 			left--
-			switch k := calls[i]; {
+			switch {
 			case failed:
-			case !k.says(wished):
+			case k.Vote() != wished:
 				failed = true
 				c.failed(x, k)
 			case left == 0:
@@ -172,8 +125,8 @@ func (c *Coordinator) ask(x *Cut, args func(i int) [][]byte, wished byte, then f
 			}
 		})
 		if x.ID == (partition.TxnID{}) { // the first ARM's origin is the id
-			c.submit()
-			o := calls[i].req.Origin
+			c.calls.Submit()
+			o := calls[i].Req.Origin
 			x.ID = partition.TxnID{Gateway: o.Gateway, Sequence: o.Sequence}
 		}
 	}
@@ -187,12 +140,12 @@ func (c *Coordinator) try() {
 	same := func(args func(partition.TxnID) [][]byte) func(int) [][]byte {
 		return func(int) [][]byte { return args(x.ID) }
 	}
-	c.ask(x, same(partition.ArmArgs), partition.CutYes, func([]*call) {
-		c.ask(x, same(partition.PinArgs), partition.CutPinned, func(pins []*call) {
-			c.ask(x, same(partition.ReleaseArgs), partition.CutYes, func(released []*call) {
+	c.ask(x, same(partition.ArmArgs), partition.CutYes, func([]*routing.Call) {
+		c.ask(x, same(partition.PinArgs), partition.CutPinned, func(pins []*routing.Call) {
+			c.ask(x, same(partition.ReleaseArgs), partition.CutYes, func(released []*routing.Call) {
 				x.Stood = 0
 				for _, k := range released {
-					stood, _ := binary.Uvarint(k.req.Reply[1:])
+					stood, _ := binary.Uvarint(k.Req.Reply[1:])
 					x.Stood = max(x.Stood, stood)
 				}
 				c.decide(x, pins)
@@ -203,10 +156,10 @@ func (c *Coordinator) try() {
 
 // decide tells each partition which of its intents belong to the cut: those
 // with a verdict in it.
-func (c *Coordinator) decide(x *Cut, pins []*call) {
+func (c *Coordinator) decide(x *Cut, pins []*routing.Call) {
 	pinned, committed := make([]partition.Pinned, len(pins)), map[partition.TxnID]bool{}
 	for i, k := range pins {
-		p, err := partition.DecodePinned(k.req.Reply[1:])
+		p, err := partition.DecodePinned(k.Req.Reply[1:])
 		if err != nil {
 			c.failed(x, k)
 			return
@@ -228,7 +181,7 @@ func (c *Coordinator) decide(x *Cut, pins []*call) {
 			}
 		}
 	}
-	c.ask(x, func(i int) [][]byte { return partition.DecideArgs(x.ID, lists[i]) }, partition.CutYes, func([]*call) {
+	c.ask(x, func(i int) [][]byte { return partition.DecideArgs(x.ID, lists[i]) }, partition.CutYes, func([]*routing.Call) {
 		x.Made = true
 		c.finish(x)
 	})
@@ -236,12 +189,12 @@ func (c *Coordinator) decide(x *Cut, pins []*call) {
 
 // failed ends an attempt because of one answer, and plans another one; unless
 // that partition could not be reached in all the time that a request has.
-func (c *Coordinator) failed(x *Cut, k *call) {
+func (c *Coordinator) failed(x *Cut, k *routing.Call) {
 	c.end(x)
 	reply := []byte(ReplyFailed)
 	switch {
-	case k.req.Status != partition.Done && len(k.req.Reply) > 0:
-		reply = k.req.Reply
+	case k.Req.Status != partition.Done && len(k.Req.Reply) > 0:
+		reply = k.Req.Reply
 	case x.Tries < maxTries:
 		c.resume = c.tick + pauseTicks + (uint64(x.ID.Gateway)+uint64(x.Tries))%spread
 		return
@@ -252,7 +205,7 @@ func (c *Coordinator) failed(x *Cut, k *call) {
 
 func (c *Coordinator) end(x *Cut) {
 	for _, p := range x.Partitions {
-		c.call(p, partition.CutEndArgs(x.ID), func() {})
+		c.calls.Call(p, partition.CutEndArgs(x.ID), func(*routing.Call) {})
 	}
 }
 

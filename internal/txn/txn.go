@@ -8,7 +8,7 @@
 //   - COMMIT goes to home only after every participant has prepared under the
 //     same id; an id is given up before the next attempt begins.
 //   - Nothing is resolved as long as it is not known what came of COMMIT.
-//   - Answers of requests are only noted as they come (Complete); requests are
+//   - Answers of requests are only noted as they come (routing.Caller); requests are
 //     submitted by Begin, Release, Turn and Tick alone, when the loop is ready for it.
 //
 // What a lost answer leaves behind is settled by the leaders of the
@@ -97,38 +97,14 @@ type Sink interface {
 	CompleteTxn(*Transaction)
 }
 
-// Router is routing.Router.
-type Router interface {
-	// Submit sets each request's Origin at once.
-	Submit([]*partition.Request)
-}
-
-// call is one request of the coordinator's.
-type call struct {
-	req  partition.Request
-	c    *Coordinator
-	came func() // what to do once it is answered
-}
-
-// Complete implements partition.Sink.
-func (k *call) Complete(*partition.Request) { k.c.arrived = append(k.c.arrived, k) }
-
-// vote is the first byte of an answer, 0 if there is no proper one.
-func (k *call) vote() byte {
-	if k.req.Status != partition.Done || len(k.req.Reply) == 0 || k.req.Reply[0] == '-' {
-		return 0
-	}
-	return k.req.Reply[0]
-}
-
 // attempt is a transaction on its way, under one id after the other.
 type attempt struct {
 	t        *Transaction
 	id       partition.TxnID
 	ordered  bool
-	prepares []*call // by part; nil if not yet sent
-	waiting  int     // of them, not answered
-	aborted  int     // attempts that others recovered
+	prepares []*routing.Call // by part; nil if not yet sent
+	waiting  int             // of them, not answered
+	aborted  int             // attempts that others recovered
 }
 
 // errandKey names what is done for a leader here: a recovery for the
@@ -144,21 +120,19 @@ type Coordinator struct {
 	// MaxParts bounds the participants of one transaction. 0: there is no bound.
 	MaxParts int
 
-	router   Router
+	calls    *routing.Caller          // in order: a RESOLVE comes before the next attempt's PREPARE
 	owned    map[partition.TxnID]bool // ids under way here, until all are resolved
 	errands  map[errandKey]bool
-	due      []*partition.Request // to be submitted at the next turn
-	arrived  []*call
 	finished []*Transaction
 	forgets  map[base.PartitionID][]partition.TxnID // by home
 	nforgets int
 }
 
 // New returns a node's coordinator.
-func New(r Router) *Coordinator {
+func New(r routing.Submitter) *Coordinator {
 	return &Coordinator{
-		router: r,
-		owned:  map[partition.TxnID]bool{}, errands: map[errandKey]bool{}, forgets: map[base.PartitionID][]partition.TxnID{},
+		calls: routing.NewCaller(r),
+		owned: map[partition.TxnID]bool{}, errands: map[errandKey]bool{}, forgets: map[base.PartitionID][]partition.TxnID{},
 	}
 }
 
@@ -190,26 +164,9 @@ func (c *Coordinator) Begin(t *Transaction) {
 // Turn works through the answers that came, submits what follows from them,
 // and returns the transactions that are over.
 func (c *Coordinator) Turn() (finished []*Transaction) {
-	for len(c.arrived)+len(c.due) > 0 {
-		arrived := c.arrived
-		c.arrived = nil
-		for _, k := range arrived {
-			k.came()
-		}
-		c.submit()
-	}
+	c.calls.Turn()
 	finished, c.finished = c.finished, nil
 	return finished
-}
-
-// submit hands over what is due: always in the order in which it became so,
-// since a RESOLVE must come before the next attempt's PREPARE.
-func (c *Coordinator) submit() {
-	due := c.due
-	c.due = nil
-	if len(due) > 0 {
-		c.router.Submit(due)
-	}
 }
 
 func (c *Coordinator) finish(t *Transaction, status partition.Status, reply []byte) {
@@ -217,14 +174,11 @@ func (c *Coordinator) finish(t *Transaction, status partition.Status, reply []by
 	c.finished = append(c.finished, t)
 }
 
-// call makes a request; came is called by a later turn. Session, database and
-// protocol concern only the commands of a PREPARE.
-func (c *Coordinator) call(p base.PartitionID, args [][]byte, came func(*call)) *call {
-	k := &call{c: c, req: partition.Request{
-		Partition: p, Proto: 2, Flags: partition.Write | partition.Whole | partition.Transaction, Args: args,
-	}}
-	k.req.Sink = k
-	k.came = func() { came(k) }
+// call makes a request that writes. Session, database and protocol concern only
+// the commands of a PREPARE.
+func (c *Coordinator) call(p base.PartitionID, args [][]byte, came func(*routing.Call)) *routing.Call {
+	k := c.calls.Call(p, args, came)
+	k.Req.Flags |= partition.Write
 	return k
 }
 
@@ -232,41 +186,38 @@ func (c *Coordinator) call(p base.PartitionID, args [][]byte, came func(*call)) 
 // they said still holds: if it does, it all held at the moment in between. After
 // maxReads attempts the transaction takes locks like any other.
 func (c *Coordinator) read(t *Transaction, try int) {
-	calls := make([]*call, len(t.Parts))
+	calls := make([]*routing.Call, len(t.Parts))
 	left := len(calls)
 	for i := range t.Parts {
-		k := c.call(t.Parts[i].Partition, partition.ReadArgs(t.Parts[i].Args), func(*call) {
+		k := c.calls.Call(t.Parts[i].Partition, partition.ReadArgs(t.Parts[i].Args), func(*routing.Call) {
 			if left--; left == 0 {
 				c.readDone(t, try, calls)
 			}
 		})
-		k.reads(t, &t.Parts[i])
+		carries(k, t, &t.Parts[i])
 		calls[i] = k
-		c.due = append(c.due, &k.req)
 	}
-	c.submit()
+	c.calls.Submit()
 }
 
-// reads makes a call one that brings a transaction's commands and writes
-// nothing.
-func (k *call) reads(t *Transaction, part *Part) {
-	k.req.Flags = partition.Whole | partition.Transaction
-	k.req.Slot, k.req.Session, k.req.DB, k.req.Proto = part.Slot, t.Session, t.DB, t.Proto
+// carries makes a call one that brings a transaction's commands.
+func carries(k *routing.Call, t *Transaction, part *Part) {
+	k.Req.Slot, k.Req.Session, k.Req.DB, k.Req.Proto = part.Slot, t.Session, t.DB, t.Proto
 }
 
-func (c *Coordinator) readDone(t *Transaction, try int, calls []*call) {
+func (c *Coordinator) readDone(t *Transaction, try int, calls []*routing.Call) {
 	tokens := make([][]byte, len(calls))
 	for i, k := range calls {
-		if k.vote() != partition.TxnRead || len(k.req.Reply) <= 1+partition.TokenLen {
+		if k.Vote() != partition.TxnRead || len(k.Req.Reply) <= 1+partition.TokenLen {
 			c.finish(t, partition.NotRun, notRun(k))
 			return
 		}
-		tokens[i], t.Parts[i].Reply = k.req.Reply[1:1+partition.TokenLen], k.req.Reply[1+partition.TokenLen:]
+		tokens[i], t.Parts[i].Reply = k.Req.Reply[1:1+partition.TokenLen], k.Req.Reply[1+partition.TokenLen:]
 	}
 	left, changed := len(calls), false
 	for i := range t.Parts {
-		k := c.call(t.Parts[i].Partition, partition.ValidateArgs(tokens[i], t.Parts[i].Args), func(k *call) {
-			changed = changed || k.vote() != partition.TxnValid
+		k := c.calls.Call(t.Parts[i].Partition, partition.ValidateArgs(tokens[i], t.Parts[i].Args), func(k *routing.Call) {
+			changed = changed || k.Vote() != partition.TxnValid
 			if left--; left > 0 {
 				return
 			}
@@ -279,8 +230,7 @@ func (c *Coordinator) readDone(t *Transaction, try int, calls []*call) {
 				c.lock(t)
 			}
 		})
-		k.reads(t, &t.Parts[i])
-		c.due = append(c.due, &k.req)
+		carries(k, t, &t.Parts[i])
 	}
 }
 
@@ -292,12 +242,12 @@ func (c *Coordinator) lock(t *Transaction) {
 // start begins an attempt, under a new id unless it continues a held one.
 func (c *Coordinator) start(a *attempt) {
 	a.id = a.t.ID
-	a.prepares = make([]*call, len(a.t.Parts))
+	a.prepares = make([]*routing.Call, len(a.t.Parts))
 	for i := range a.t.Parts {
 		a.t.Parts[i].Reply = nil
 	}
 	c.prepare(a, 0)
-	if home := a.prepares[0].req.Origin; a.id == (partition.TxnID{}) {
+	if home := a.prepares[0].Req.Origin; a.id == (partition.TxnID{}) {
 		a.id = partition.TxnID{Gateway: home.Gateway, Sequence: home.Sequence}
 	}
 	c.owned[a.id] = true
@@ -320,31 +270,30 @@ func (c *Coordinator) prepare(a *attempt, i int) {
 	} else {
 		args = partition.PrepareArgs(a.id, participants, a.ordered, part.Args)
 	}
-	k := c.call(part.Partition, args, func(*call) {
+	k := c.call(part.Partition, args, func(*routing.Call) {
 		if a.waiting--; a.waiting == 0 {
 			c.prepared(a)
 		}
 	})
-	k.req.Slot, k.req.Session, k.req.DB, k.req.Proto = part.Slot, t.Session, t.DB, t.Proto
+	carries(k, t, part)
 	a.prepares[i] = k
 	a.waiting++
-	c.due = append(c.due, &k.req)
-	c.submit()
+	c.calls.Submit()
 }
 
 // prepared decides what follows when all PREPAREs that were sent are
 // answered.
 func (c *Coordinator) prepared(a *attempt) {
-	var declined, failed, busy *call
+	var declined, failed, busy *routing.Call
 	sent := 0
 	for i, k := range a.prepares {
 		if k == nil {
 			continue
 		}
 		sent++
-		switch v := k.vote(); {
+		switch v := k.Vote(); {
 		case v == partition.TxnPrepared:
-			a.t.Parts[i].Reply = k.req.Reply[1:]
+			a.t.Parts[i].Reply = k.Req.Reply[1:]
 		case v == partition.TxnDeclined && declined == nil:
 			declined = k
 		case v == partition.TxnBusy && !a.ordered:
@@ -356,7 +305,7 @@ func (c *Coordinator) prepared(a *attempt) {
 	switch {
 	case declined != nil:
 		c.abort(a)
-		c.finish(a.t, partition.Done, declined.req.Reply[1:])
+		c.finish(a.t, partition.Done, declined.Req.Reply[1:])
 	case (failed != nil || busy != nil) && a.t.evaluated():
 		c.abort(a)
 		c.conflict(a.t, cmp.Or(failed, busy))
@@ -379,8 +328,8 @@ func (c *Coordinator) prepared(a *attempt) {
 
 // conflict ends a transaction whose gateway evaluated it, because of what one
 // part said.
-func (c *Coordinator) conflict(t *Transaction, k *call) {
-	t.Conflict = k.vote() == partition.TxnBusy || k.vote() == partition.TxnAborted
+func (c *Coordinator) conflict(t *Transaction, k *routing.Call) {
+	t.Conflict = k.Vote() == partition.TxnBusy || k.Vote() == partition.TxnAborted
 	c.finish(t, partition.NotRun, notRun(k))
 }
 
@@ -391,13 +340,13 @@ func (c *Coordinator) Release(t *Transaction) {
 		to[i] = t.Parts[i].Partition
 	}
 	c.resolve(t.ID, to, false, func(bool) {})
-	c.submit()
+	c.calls.Submit()
 }
 
 // notRun is what the client is told when a PREPARE was not answered properly.
-func notRun(k *call) []byte {
-	switch reply := k.req.Reply; {
-	case k.req.Status == partition.Unknown || len(reply) == 0:
+func notRun(k *routing.Call) []byte {
+	switch reply := k.Req.Reply; {
+	case k.Req.Status == partition.Unknown || len(reply) == 0:
 		return []byte(routing.ReplyNoLeader)
 	case reply[0] == '-':
 		return reply
@@ -412,10 +361,10 @@ func (c *Coordinator) abort(a *attempt) {
 	var to []base.PartitionID
 	for _, k := range a.prepares {
 		held := a.t.ID != (partition.TxnID{})
-		if !held && (k == nil || k.vote() == partition.TxnDeclined || k.vote() == partition.TxnBusy) {
+		if !held && (k == nil || k.Vote() == partition.TxnDeclined || k.Vote() == partition.TxnBusy) {
 			continue
 		}
-		to = append(to, k.req.Partition)
+		to = append(to, k.Req.Partition)
 	}
 	c.resolve(a.id, to, false, func(bool) {})
 }
@@ -433,21 +382,20 @@ func (c *Coordinator) resolve(id partition.TxnID, to []base.PartitionID, commit 
 		return
 	}
 	for _, p := range to {
-		k := c.call(p, partition.ResolveArgs(id, commit), func(k *call) {
-			all = all && k.vote() == partition.TxnResolved
+		c.call(p, partition.ResolveArgs(id, commit), func(k *routing.Call) {
+			all = all && k.Vote() == partition.TxnResolved
 			if left--; left == 0 {
 				over()
 			}
 		})
-		c.due = append(c.due, &k.req)
 	}
 }
 
 // commit asks home for the verdict.
 func (c *Coordinator) commit(a *attempt) {
 	home := a.t.Parts[0].Partition
-	k := c.call(home, partition.CommitArgs(a.id), func(k *call) {
-		switch v := k.vote(); {
+	c.call(home, partition.CommitArgs(a.id), func(k *routing.Call) {
+		switch v := k.Vote(); {
 		case v == partition.TxnCommitted:
 			c.finish(a.t, partition.Done, nil)
 			c.committed(a.id, a.t.Parts)
@@ -460,7 +408,7 @@ func (c *Coordinator) commit(a *attempt) {
 			} else {
 				c.finish(a.t, partition.NotRun, []byte(ReplyAborted))
 			}
-		case k.req.Status == partition.NotRun: // and never will be
+		case k.Req.Status == partition.NotRun: // and never will be
 			c.abort(a)
 			c.finish(a.t, partition.NotRun, notRun(k))
 		default:
@@ -468,7 +416,6 @@ func (c *Coordinator) commit(a *attempt) {
 			c.finish(a.t, partition.Unknown, []byte(routing.ReplyUnknown))
 		}
 	})
-	c.due = append(c.due, &k.req)
 }
 
 // committed tells the other participants, and then home that it may forget.
@@ -509,8 +456,8 @@ func (c *Coordinator) Recover(r partition.Recover) {
 	if !c.begins(key) {
 		return
 	}
-	k := c.call(r.Home, partition.RecoverArgs(r.ID), func(k *call) {
-		v := k.vote()
+	c.call(r.Home, partition.RecoverArgs(r.ID), func(k *routing.Call) {
+		v := k.Vote()
 		known := v == partition.TxnCommitted || v == partition.TxnAborted
 		if !known || r.Partition == r.Home { // home itself has taken note
 			delete(c.errands, key)
@@ -518,7 +465,6 @@ func (c *Coordinator) Recover(r partition.Recover) {
 		}
 		c.resolve(r.ID, []base.PartitionID{r.Partition}, v == partition.TxnCommitted, func(bool) { delete(c.errands, key) })
 	})
-	c.due = append(c.due, &k.req)
 }
 
 // Settle brings a committed transaction's verdict to its participants for
@@ -550,11 +496,10 @@ func (c *Coordinator) Tick() {
 	slices.Sort(homes)
 	for _, home := range homes {
 		for ids := range slices.Chunk(c.forgets[home], forgetBatch) {
-			k := c.call(home, partition.ForgetArgs(ids...), func(*call) {})
-			c.due = append(c.due, &k.req)
+			c.call(home, partition.ForgetArgs(ids...), func(*routing.Call) {})
 		}
 	}
 	clear(c.forgets)
 	c.nforgets = 0
-	c.submit()
+	c.calls.Submit()
 }
