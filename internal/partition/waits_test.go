@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -29,4 +30,30 @@ func TestManyWaited(t *testing.T) {
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("took %v", took)
 	}
+}
+
+// TestMemoryOfWaiters: what they are taken for is about what they cost, and little.
+func TestMemoryOfWaiters(t *testing.T) {
+	const waiters, most = 20_000, 1 << 10 // bytes each
+	w := Waiters{limit: NewWaitLimit()}
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	for i := range waiters {
+		args := [][]byte{[]byte("blpop"), fmt.Appendf(nil, "key:%d", i), []byte("0")}
+		req := &Request{Origin: base.Origin{Gateway: 1, Sequence: uint64(i)}, Args: args}
+		if !w.add(req, &asked{keys: [][]byte{append([]byte{0}, args[1]...)}, class: "list"}) {
+			t.Fatal("refused")
+		}
+	}
+	each, taken := int(inUse()-before)/waiters, w.limit.bytes/waiters
+	t.Logf("%d bytes each, taken for %d", each, taken)
+	if each > most || each > 2*taken {
+		t.Errorf("%d bytes each, taken for %d; at most %d", each, taken, most)
+	}
+	runtime.KeepAlive(&w)
 }

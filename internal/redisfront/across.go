@@ -25,10 +25,12 @@ type across struct {
 type awaiting struct {
 	x    *across
 	req  partition.Request
-	keys [][]byte
+	args [][]byte // of the request that waits for its keys
+	slot base.Slot
 
 	// Guarded by the session's mu.
 	inLine, done, failed bool
+	refusal              []byte // there is no room to wait
 }
 
 var _ partition.WaitSink = (*awaiting)(nil)
@@ -38,7 +40,12 @@ func (a *awaiting) Waits(*partition.Request) { a.note(func() { a.inLine = true }
 
 // Complete implements partition.Sink.
 func (a *awaiting) Complete(r *partition.Request) {
-	a.note(func() { a.done, a.failed = true, r.Status != partition.Done })
+	a.note(func() {
+		a.done, a.failed = true, r.Status != partition.Done
+		if !a.failed && len(r.Reply) > 0 && r.Reply[0] == '-' {
+			a.refusal = slices.Clone(r.Reply)
+		}
+	})
 }
 
 func (a *awaiting) note(what func()) {
@@ -95,8 +102,10 @@ func (x *across) run() []byte {
 			return reply
 		}
 		x.b.Waits(nil)
-		job := x.job
-		status, reply := x.b.s.f.evaluateJob(c, &job, nil, nil)
+		status, reply, over := x.evaluate(c)
+		if over {
+			return reply
+		}
 		if status != partition.Done || !isNull(reply) {
 			return answer(x.b.s, &partition.Request{Status: status, Reply: reply})
 		}
@@ -104,6 +113,27 @@ func (x *across) run() []byte {
 			return reply
 		}
 	}
+}
+
+// maxAcrossKeys bounds the keys of all commands that wait in several partitions and are
+// being evaluated here: each takes about 4 KiB for that time. A write may wake thousands.
+const maxAcrossKeys = 2 << 10
+
+// evaluate runs the command, when its turn comes. over is true if it has ended before.
+func (x *across) evaluate(c *reach) (status partition.Status, reply []byte, over bool) {
+	f := x.b.s.f
+	turn := f.acrossTurns.ask(len(x.job.Keys))
+	defer f.acrossTurns.giveBack(turn)
+	select {
+	case <-turn.come:
+	case reply := <-x.ended:
+		return partition.Done, reply, true
+	case <-f.closing:
+		return partition.Done, []byte(replyUnblocked), true
+	}
+	job := x.job
+	status, reply = f.evaluateJob(c, &job, nil, nil)
+	return status, reply, false
 }
 
 // divide finds the partitions of the keys.
@@ -116,11 +146,14 @@ func (x *across) divide(c *reach) (why string) {
 		}
 		a := of[p]
 		if a == nil {
-			a = &awaiting{x: x}
+			a = &awaiting{x: x, args: command.AwaitGroup(x.b.s.id), slot: base.KeySlot(key[1:])}
 			a.req.Partition, a.done = p, true
 			of[p], x.owners = a, append(x.owners, a)
 		}
-		a.keys = append(a.keys, key)
+		a.args = append(a.args, key)
+	}
+	for _, a := range x.owners {
+		a.args = slices.Clip(a.args)
 	}
 	return ""
 }
@@ -136,8 +169,8 @@ func (x *across) enter(a *awaiting) {
 	s.mu.Unlock()
 	if again {
 		a.req = partition.Request{
-			Partition: a.req.Partition, Slot: base.KeySlot(a.keys[0][1:]), Proto: 2, Flags: partition.Blocking | partition.Group,
-			Args: command.AwaitGroup(s.id, a.keys...), Sink: a,
+			Partition: a.req.Partition, Slot: a.slot, Proto: 2, Flags: partition.Blocking | partition.Group,
+			Args: a.args, Sink: a,
 		}
 		s.f.router.Submit([]*partition.Request{&a.req})
 	}
@@ -158,16 +191,20 @@ func (x *across) leave(a *awaiting) {
 // if the command has ended before.
 func (x *across) wait(so func(*awaiting) bool, all bool) (reply []byte, over bool) {
 	for {
-		n, failed := 0, false
+		n, failed, refusal := 0, false, []byte(nil)
 		x.b.s.mu.Lock()
 		for _, a := range x.owners {
 			if so(a) {
 				n++
 			}
-			failed = failed || a.failed
+			if failed = failed || a.failed; a.refusal != nil {
+				refusal = a.refusal
+			}
 		}
 		x.b.s.mu.Unlock()
 		switch {
+		case refusal != nil:
+			return refusal, true
 		case failed:
 			return answer(x.b.s, &partition.Request{Status: partition.NotRun}), true
 		case all && n == len(x.owners) || !all && n > 0:

@@ -3,10 +3,10 @@ package redisfront
 // Sizes of read buffers, in bytes. A session starts with the smallest and
 // doubles while its client fills them.
 const (
-	bufferMin = 4 << 10
+	bufferMin = 2 << 10
 	bufferMax = 64 << 10 // except for a command that is larger
 	// readMin is the least room worth a read into a buffer's end.
-	readMin = 1 << 10
+	readMin = 512
 )
 
 // readBuf is memory that commands were read into. Requests in flight alias

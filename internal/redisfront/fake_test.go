@@ -69,6 +69,7 @@ type fakePartition struct {
 	watches command.Watches
 	waits   []*fakeWait
 	asked   *fakeWait
+	full    bool // nobody may wait any more
 	queue   chan *partition.Request
 }
 
@@ -374,6 +375,10 @@ func (p *fakePartition) evaluate(q *partition.Request) (done []*partition.Reques
 		return nil, q
 	}
 	if !p.try(q) {
+		if p.full {
+			q.Reply = []byte("-ERR too many wait\r\n")
+			return []*partition.Request{q}, nil
+		}
 		if p.asked.q = q; p.asked.args != nil {
 			q.Args = p.asked.args
 		}

@@ -52,6 +52,8 @@ type Front struct {
 	closing  chan struct{}  // closed by Close
 	proto    atomic.Uint32  // version that new connections begin with
 	awaiting sync.WaitGroup // goroutines of commands that wait in several partitions
+	// acrossTurns are keys that these may look at.
+	acrossTurns *turns
 
 	mu struct {
 		sync.Mutex
@@ -78,6 +80,8 @@ func New(opts Options) *Front {
 		started: time.Now(),
 		shedNow: make(chan struct{}, 1),
 		closing: make(chan struct{}),
+
+		acrossTurns: newTurns(maxAcrossKeys),
 	}
 	var id [20]byte
 	_, _ = rand.Read(id[:])
