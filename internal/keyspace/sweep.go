@@ -267,19 +267,6 @@ func (x *expirer) remove(e keys.Expiry, r Record) {
 	}
 }
 
-// NextDeadline is the earliest deadline in a slot's expiry index; ok is false
-// when no key of the slot has one.
-func NextDeadline(r kv.Reader, slot base.Slot) (ms int64, ok bool) {
-	lower, upper := keys.ExpiryBounds(slot, math.MaxInt64)
-	it := r.Iter(lower, upper)
-	defer it.Close()
-	if !it.Next() {
-		return 0, false
-	}
-	e, ok := keys.ParseExpiryKey(it.Key())
-	return e.DeadlineMs, ok
-}
-
 // positionValue reads a set member's position.
 func positionValue(v []byte) (n uint64, ok bool) {
 	if len(v) != 8 {

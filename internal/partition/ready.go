@@ -7,7 +7,6 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
-	"coterie/internal/keys"
 	"coterie/internal/storage/logstore"
 
 	"go.etcd.io/raft/v3"
@@ -422,6 +421,3 @@ func (s *State) clone() State {
 	}
 	return c
 }
-
-// RecordKey is where the partition's state record is kept.
-func RecordKey(p base.PartitionID) []byte { return keys.StateKey(p) }
