@@ -21,6 +21,16 @@ func (c *Ctx) Divert() { c.eval.diverted = true }
 // may take its time.
 func (c *Ctx) Spans() bool { return c.call.Places != nil }
 
+// Full says that the command's namespace is over its limit. With MayExceed the
+// commands that this one runs go on all the same.
+func (c *Ctx) Full() bool { return c.call.full }
+
+// MayExceed lets them: see Full.
+func (c *Ctx) MayExceed() { c.call.full = false }
+
+// Nested says that the command runs as a part of another one.
+func (c *Ctx) Nested() bool { return c.call.nested }
+
 // Table is the command table.
 func (c *Ctx) Table() *Table { return c.eval.table }
 

@@ -332,6 +332,24 @@ func TestScriptsAndLimits(t *testing.T) {
 	if got := l.do(0, "eval", "return redis.call('get','{k}1')", "1", "{k}"); got != bulk("0123456789") {
 		t.Errorf("reading: %q", got)
 	}
+	// One that says what it does is asked before it begins.
+	for flags, want := range map[string]string{
+		"":                "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+		"flags=no-writes": bulk("0123456789"),
+		"flags=allow-oom": okay,
+	} {
+		body := "#!lua " + flags + "\nreturn redis.call('get',KEYS[1])"
+		if want == okay {
+			body = strings.Replace(body, "KEYS[1]", "KEYS[1],'x'", 1)
+			body = strings.Replace(body, "'get'", "'set'", 1)
+		}
+		if got := l.do(0, "eval", body, "1", "{k}1"); got != want {
+			t.Errorf("%q: %q, want %q", flags, got, want)
+		}
+		if want == okay {
+			l.do(0, "eval", "#!lua flags=allow-oom\nreturn redis.call('set',KEYS[1],'0123456789')", "1", "{k}1")
+		}
+	}
 }
 
 // TestLimitOfWhatIsThere: a namespace that gets a limit is counted first, and so

@@ -140,6 +140,8 @@ func TestClusterListener(t *testing.T) {
 	check("SWAPDB 0 1", "-ERR SWAPDB is not allowed in cluster mode\r\n")
 	check("MOVE {b} 1", "-ERR MOVE is not allowed in cluster mode\r\n")
 	check("COPY {b} {b}2 DB 1", "-ERR Copying to another database is not allowed in cluster mode\r\n")
+	check("COPY {b} {b}2 DB x", "-ERR value is not an integer or out of range\r\n")
+	check("COPY {b} {b}2 DB 99", "-ERR DB index is out of range\r\n")
 	check("COPY {b}3 {b}4 DB 0", ":0\r\n")
 	check("READONLY", "+OK\r\n")
 	check("CLUSTER KEYSLOT bar", ":5061\r\n")

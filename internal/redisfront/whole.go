@@ -72,7 +72,7 @@ func otherDatabase(e *entry, args [][]byte) string {
 		return "ERR MOVE is not allowed in cluster mode"
 	}
 	for i := 3; i+1 < len(args); i++ {
-		if is(args[i], "db") && string(args[i+1]) != "0" {
+		if n, ok := parseInt(args[i+1]); is(args[i], "db") && ok && n > 0 && n < Databases {
 			return "ERR Copying to another database is not allowed in cluster mode"
 		}
 	}

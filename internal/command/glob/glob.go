@@ -8,6 +8,10 @@
 // len(pattern)*len(s) steps.
 package glob
 
+// maxStars is how many stars a pattern may have beside one at its end: with more,
+// nothing matches, as in Redis since 7.2.6.
+const maxStars = 1000
+
 // Match says whether s matches the pattern.
 func Match(pattern, s []byte) bool { return match(pattern, s, false) }
 
@@ -20,6 +24,7 @@ func match(pattern, s []byte, fold bool) bool {
 	}
 	p, i := 0, 0
 	star, retry := -1, 0 // behind the last star, and where in s it was tried
+	stars := 0
 	for i < len(s) {
 		if p < len(pattern) && pattern[p] == '*' {
 			for p < len(pattern) && pattern[p] == '*' {
@@ -27,6 +32,9 @@ func match(pattern, s []byte, fold bool) bool {
 			}
 			if p == len(pattern) {
 				return true
+			}
+			if stars++; stars > maxStars {
+				return false
 			}
 			star, retry = p, i
 			continue

@@ -28,6 +28,18 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+func TestTooManyStars(t *testing.T) {
+	s := []byte(strings.Repeat("a", 2000))
+	for n, want := range map[int]bool{999: true, 1000: true, 1001: false, 50_000: false} {
+		if got := Match([]byte(strings.Repeat("*?", n)), s); got != want {
+			t.Errorf("%d stars: %v", n, got)
+		}
+	}
+	if !Match([]byte(strings.Repeat("*?", 1000)+"*"), s) || !Match([]byte(strings.Repeat("*", 2000)), s) {
+		t.Error("a star at the end does not count, nor several for one")
+	}
+}
+
 func TestManyStarsAreCheap(t *testing.T) {
 	start := time.Now()
 	if Match([]byte(strings.Repeat("a*", 50)+"b"), []byte(strings.Repeat("a", 5000))) {

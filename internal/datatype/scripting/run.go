@@ -27,6 +27,8 @@ const (
 	errFunction  = "ERR Function not found"
 	errWriteRO   = "ERR Can not execute a script with write flag using *_ro command."
 
+	errFull = "OOM command not allowed when used memory > 'maxmemory'."
+
 	errUnknown   = "Unknown Redis command called from script"
 	errArity     = "Wrong number of args calling Redis command from script"
 	errForbidden = "This Redis command is not allowed from script"
@@ -130,6 +132,15 @@ func (m *Machine) run(c *cmd.Ctx, flags script.Flags, readOnly bool, keys int, r
 	if declared && readOnly && flags&script.NoWrites == 0 {
 		c.Fail(errWriteRO)
 		return
+	}
+	if c.Full() && declared {
+		switch {
+		case flags&script.AllowOOM != 0:
+			c.MayExceed()
+		case flags&script.NoWrites == 0:
+			c.Fail(errFull)
+			return
+		}
 	}
 	h := &host{c: c, m: m, db: c.DB, written: c.Written(), readOnly: readOnly || flags&script.NoWrites != 0}
 	r := &script.Run{Host: h, Keys: c.Args[3 : 3+keys], Args: c.Args[3+keys:], Out: c.Out, MaxReply: c.Limits.MaxReply, Steps: leaderSteps}

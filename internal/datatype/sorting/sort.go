@@ -79,7 +79,9 @@ func sort(c *cmd.Ctx, stores bool) {
 	switch r.Type {
 	case keyspace.None, keyspace.List, keyspace.ZSet:
 	case keyspace.Set:
-		if !o.sorted && o.into != nil { // a list has an order, for which there must be a reason
+		// A list has an order, for which there must be a reason; a script's are to be
+		// the same each time.
+		if !o.sorted && (o.into != nil || c.Nested()) {
 			o.sorted, o.alpha, o.by = true, true, pattern{self: true}
 		}
 	default:
