@@ -84,6 +84,10 @@ func (c *Cache) TakeEvicted() (n uint64) {
 // Used is about how many bytes the partition holds of the namespace.
 func (c *Cache) Used() int64 { return c.used }
 
+// Known says whether all counters were added up since the leadership began, or the
+// limit was set: until then nothing is evicted, and nothing refused.
+func (c *Cache) Known() bool { return c.known }
+
 // Dirty says that counters were changed by others than a Space.
 func (c *Cache) Dirty() { c.dirty = true }
 

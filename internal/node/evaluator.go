@@ -191,6 +191,13 @@ func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
 		e.part(txn).watches.TouchAll()
 		return
 	}
+	if e.limits != nil { // counters, too
+		for _, c := range e.caches(txn) {
+			if c != nil {
+				c.Dirty()
+			}
+		}
+	}
 	if e.watching {
 		e.part(txn).watches.TouchSlots(slots)
 	}

@@ -65,6 +65,7 @@ func (c *cluster) verify() {
 	if left := c.leftovers(); left != "" {
 		c.violate("at rest %s", left)
 	}
+	c.checkSizes()
 	// Clocks differ by their offsets, and by what they drift in a run.
 	slack := c.clockHigh - c.clockLow + c.now/40
 	for _, ch := range c.chapters {

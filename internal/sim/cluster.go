@@ -59,6 +59,9 @@ const (
 	BugServedTwice            // the answer to a blocking request is not found again
 	BugScriptTwice            // a gateway runs a script that its leader has run
 	BugScriptUndone           // a script that fails leaves nothing behind
+	BugEvictsAny              // keys are evicted that are to be kept
+	BugRoomy                  // writes go on where there is no room
+	BugUntoldCache            // who evicts is not told of what was evaluated elsewhere
 	BugDeafWaiter             // a write does not wake who waits for its key, now and then
 )
 

@@ -21,6 +21,7 @@ type evaluator struct {
 	real *command.Evaluator
 	// scripts are those that the process knows.
 	scripts *script.Store
+	limits  *limited
 	sweep   map[base.PartitionID]uint16 // slot to go on at
 	watch   map[base.PartitionID]*watching
 }
@@ -30,6 +31,9 @@ type watching struct {
 	command.Watches
 	term   uint64
 	values map[string]string // of what is watched, for BugValueWatch
+
+	caches   keyspace.Caches
+	limitsAt uint64 // as of which they are
 }
 
 func (e evaluator) watching(txn *partition.Txn) *watching {
@@ -61,7 +65,7 @@ func commandTable() *command.Table {
 // newEvaluator makes one process's evaluator.
 func (m *machine) newEvaluator() evaluator {
 	e := evaluator{
-		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}), scripts: script.NewStore(),
+		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}), scripts: script.NewStore(), limits: &limited{},
 		sweep: map[base.PartitionID]uint16{}, watch: map[base.PartitionID]*watching{},
 	}
 	scripting.Attach(e.real, e.scripts, nil)
@@ -79,11 +83,19 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		}
 		return append(append(reply, '+'), b...)
 	}
-	reply, flushed := e.real.Evaluate(command.Call{
+	call := command.Call{
 		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0, req.Args), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(txn, req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
 		Waiters: e.waitersPlanted(txn, req), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
-	}, reply)
+	}
+	if e.limits.now != nil {
+		call.Limits, call.Caches, call.NoEvict = e.limits.now, e.caches(txn), txn.Preparing()
+	}
+	before, start := e.usage(&call), len(reply)
+	over := e.roomyPlanted(&call)
+	reply, flushed := e.real.Evaluate(call, reply)
+	over()
+	e.checkGrowth(before, &call, reply[start:])
 	if flushed {
 		txn.Waiters().TouchAll()
 	}
@@ -92,6 +104,7 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 
 // Wrote implements partition.Evaluator.
 func (e evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
+	e.wroteLimited(txn)
 	switch {
 	case e.m.c.opts.Bug == BugUntoldWatch:
 	case slots == nil:
@@ -121,11 +134,15 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 	}
 	p := keyspace.SweepExpired(txn, id, span, at, sweepBudget, datatype.Due, 0)
 	e.sweep[id] = p.Next
-	if p.Removed > 0 {
+	more := p.Removed > 0
+	if more {
 		e.watches(txn).TouchAll()
 		txn.Waiters().Expired()
 	}
-	return p.Removed > 0
+	if e.limits.now != nil {
+		more = e.maintain(txn, more) || more
+	}
+	return more
 }
 
 // requests divides a command as the fronts do: by its key, by its cursor, or
@@ -142,6 +159,9 @@ func (o *op) requests() []*partition.Request {
 		return o.sent()
 	case "COTERIE": // CUTGET
 		o.readCut(o.Command[2:])
+		return nil
+	case "CONFIG":
+		o.setHere()
 		return nil
 	case "SCRIPT", "FUNCTION":
 		o.loadHere()

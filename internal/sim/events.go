@@ -29,6 +29,8 @@ const (
 	eventScriptHandedOn    Event = "a script handed on by a leader"
 	eventScriptFailed      Event = "a script that fails at a gateway"
 	eventScriptUnknown     Event = "a script that a node does not know yet"
+	eventEvictedBehind     Event = "a key evicted in the background"
+	eventOOM               Event = "a write refused in a full namespace"
 	eventCut               Event = "a consistent cut"
 	eventCutLost           Event = "a consistent cut lost while it is read"
 	eventCutOpen           Event = "a consistent cut with a transaction that is not resolved"
@@ -62,6 +64,7 @@ var events = []struct {
 	{eventTornTail, false}, {eventStateBehind, false}, {eventReconcile, true},
 	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventAtGateway, false}, {eventAtGatewayHeld, false}, {eventReadOnly, false},
 	{eventScriptLed, false}, {eventScriptHandedOn, false}, {eventScriptFailed, false}, {eventScriptUnknown, true},
+	{eventEvictedBehind, false}, {eventOOM, false},
 	{eventCut, false}, {eventCutLost, true}, {eventCutOpen, false}, {eventCutBroken, false},
 	{eventHungLeader, false}, {eventDiskStopped, false}, {eventDamageFound, true},
 	{eventWiped, true}, {eventReturned, true}, {eventJoinUnderLoad, false}, {eventReplicaMoved, true},

@@ -136,6 +136,7 @@ func (p *proc) loadCatalog(r *partition.Replica) {
 			p.c.dial(p.c.link(p.m.id, n.ID))
 		}
 	}
+	p.evaluator.limits.follow(v.Meta.Settings)
 	p.loadScripts(r)
 	p.placeReplicas()
 }

@@ -42,6 +42,7 @@ type Stats struct {
 	AtGateway    int   `json:"at_gateway"`   // commands and transactions evaluated there
 	Cuts         int   `json:"cuts"`         // consistent cuts that were made and read
 	CutsFailed   int   `json:"cuts_failed"`  // … that could not be made
+	Evicted      int   `json:"evicted"`      // keys
 	Kills        int   `json:"kills"`        // ends of a process, for whatever reason
 	Moves        int   `json:"moves"`        // of state into the state store
 	Truncations  int   `json:"truncations"`  // of logs
@@ -74,6 +75,7 @@ func (s *Stats) Add(o *Stats) {
 	s.AtGateway += o.AtGateway
 	s.Cuts += o.Cuts
 	s.CutsFailed += o.CutsFailed
+	s.Evicted += o.Evicted
 	s.Kills += o.Kills
 	s.Moves += o.Moves
 	s.Truncations += o.Truncations

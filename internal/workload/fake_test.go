@@ -35,6 +35,7 @@ const (
 	disorders  // elements of a list change places
 	staleReads // the reads of transactions are of an older state
 	rollsBack  // a script that fails leaves nothing behind, or all
+	evictsAny  // keys are evicted that are to be kept
 	drawsAgain // what a script answers is of another run
 )
 
@@ -114,7 +115,7 @@ func (s *server) single(c Command) (reply string) {
 	s.sweep()
 	write := !c.Reads()
 	if s.flaw == revives && s.odd() && !write {
-		if h, ok := s.ghost[c.Key()]; ok && s.keys[c.Key()].state == "" {
+		if h, ok := s.ghost[c.Key()]; ok && s.keys[c.Key()].state == "" && h.state != "" {
 			h.deadline += 1000
 			s.keys[c.Key()] = h
 		}
@@ -199,12 +200,27 @@ func (s *server) all(cmds []Command) (reply string) {
 	return reply
 }
 
+// evict has keys evicted, where they may be.
+func (s *server) evict(k string) {
+	h := s.keys[k]
+	cached, kept := strings.HasPrefix(k, "cache:"), strings.HasPrefix(k, "kept:")
+	if s.rand.IntN(20) == 0 && (cached || kept && (h.deadline != 0 || s.flaw == evictsAny)) {
+		s.ghost[k] = h
+		delete(s.keys, k)
+	}
+}
+
 func (s *server) apply(c Command) string {
 	k := c.Key()
+	if s.evict(k); c[0] == "SET" && s.rand.IntN(20) == 0 && strings.HasPrefix(k, "kept:") {
+		return "-OOM no\r\n"
+	}
 	h := s.keys[k]
 	switch c[0] {
 	case "SCRIPT", "FUNCTION":
 		return bulkReply("known")
+	case "CONFIG":
+		return okReply
 	case "EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO":
 		return s.ticket(c)
 	case "SCAN":

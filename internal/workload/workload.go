@@ -27,7 +27,7 @@ func (c Command) Key() string {
 		return keys[0]
 	}
 	switch c[0] {
-	case "SCRIPT", "FUNCTION":
+	case "SCRIPT", "FUNCTION", "CONFIG":
 		return ""
 	case "XGROUP":
 		return c[2]
@@ -117,6 +117,8 @@ func Kinds() []Kind {
 		{Name: "tokens", Summary: "tokens that wander between sets, lists and sorted sets of all partitions: each is in one place", New: newTokens, Check: checkTokens},
 		{Name: "stream", Summary: "streams and a group: nothing lost, nothing new twice, nothing again once acknowledged", New: newStream, Check: checkStream},
 		{Name: "script", Summary: "scripts and functions over keys that they name or not: strictly serializable, each runs once", New: newScripts, Check: checkScripts},
+		{Name: "cache", Summary: "a namespace with a limit: what is evicted is gone, what is there is the latest", DB: cacheDB, New: newCache, Check: checkCache},
+		{Name: "kept", Summary: "a namespace with a limit where only keys with a deadline may go: no other is ever lost", DB: keptDB, New: newKept, Check: checkKept},
 	}
 }
 
