@@ -4,16 +4,14 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"coterie/internal/base"
 	"coterie/internal/command"
 	"coterie/internal/datatype"
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/keyspace"
 	"coterie/internal/keyspace/keyspacetest"
 	"coterie/internal/kv"
@@ -95,57 +93,13 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// record asks redis-server.
+// record asks redis-server. What ends it does not belong in the list.
 func record(t *testing.T, list [][]string, proto uint8, file string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	cmd := exec.Command("redis-server", "--port", addr[strings.LastIndexByte(addr, ':')+1:], "--save", "", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	var conn net.Conn
-	for range 100 {
-		if conn, err = net.Dial("tcp", addr); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	ask := func(args ...string) string {
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := conn.Write(resp.AppendCommand(nil, args...)); err != nil {
-			t.Fatal(err)
-		}
-		var buf []byte
-		chunk := make([]byte, 64<<10)
-		for {
-			m, err := conn.Read(chunk)
-			if err != nil {
-				t.Fatalf("%q: %v", args, err) // what ends redis-server does not belong in the list
-			}
-			buf = append(buf, chunk[:m]...)
-			if n, err := resp.SkipReply(buf); err != nil {
-				t.Fatal(err)
-			} else if n > 0 {
-				return fmt.Sprintf("%q", buf)
-			}
-		}
-	}
-	ask("hello", fmt.Sprint(proto))
+	redis := redistest.Dial(t, redistest.Start(t))
+	redis.Run(t, []string{"hello", fmt.Sprint(proto)})
 	var out strings.Builder
 	for _, args := range list {
-		out.WriteString(ask(args...) + "\n")
+		fmt.Fprintf(&out, "%q\n", redis.Run(t, args)[0])
 	}
 	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 		t.Fatal(err)

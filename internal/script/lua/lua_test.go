@@ -3,13 +3,11 @@ package lua
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
+	"coterie/internal/datatype/redistest"
 	"coterie/internal/resp"
 )
 
@@ -106,57 +104,16 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// record asks redis-server.
+// record asks redis-server. A script that ends it does not belong in the list.
 func record(t *testing.T, list []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	cmd := exec.Command("redis-server", "--port", addr[strings.LastIndexByte(addr, ':')+1:], "--save", "", "--dir", t.TempDir())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	var conn net.Conn
-	for range 100 {
-		if conn, err = net.Dial("tcp", addr); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	redis := redistest.Dial(t, redistest.Start(t))
 	var out strings.Builder
-	var buf []byte
-	chunk := make([]byte, 64<<10)
 	for _, src := range list {
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := conn.Write(resp.AppendCommand(nil, "eval", src, "0")); err != nil {
+		v, _, err := resp.ParseReply(redis.Run(t, []string{"eval", src, "0"})[0])
+		if err != nil {
 			t.Fatal(err)
 		}
-		for {
-			v, n, err := resp.ParseReply(buf)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n > 0 {
-				out.WriteString(showReply(v) + "\n")
-				buf = buf[n:]
-				break
-			}
-			m, err := conn.Read(chunk) // a script that ends redis-server does not belong in the list
-			if err != nil {
-				t.Fatalf("%q: %v", src, err)
-			}
-			buf = append(buf[:len(buf):len(buf)], chunk[:m]...)
-		}
+		out.WriteString(showReply(v) + "\n")
 	}
 	if err := os.WriteFile("testdata/programs.want", []byte(out.String()), 0o644); err != nil {
 		t.Fatal(err)
