@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"math/bits"
 	"strconv"
 
 	"coterie/internal/command/glob"
@@ -25,18 +24,14 @@ func ParseCursor(p []byte) (cursor uint64, ok bool) {
 	if len(p) > 1 && (negative || p[0] == '+') {
 		p = p[1:]
 	}
-	for _, c := range p {
-		hi, lo := bits.Mul64(cursor, 10)
-		next, carry := bits.Add64(lo, uint64(c-'0'), 0)
-		if c < '0' || c > '9' || hi != 0 || carry != 0 {
-			return 0, false
-		}
-		cursor = next
+	if len(p) == 0 {
+		return 0, true
 	}
+	cursor, err := strconv.ParseUint(string(p), 10, 64)
 	if negative {
 		cursor = -cursor
 	}
-	return cursor, true
+	return cursor, err == nil
 }
 
 // ScanOptions are the options that all scans take.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"math/bits"
 	"strconv"
 
 	"coterie/internal/command"
@@ -112,18 +111,11 @@ func parseUint(p []byte) (n uint64, ok bool) {
 		negative = p[0] == '-'
 		p = p[1:]
 	}
-	for _, c := range p {
-		hi, lo := bits.Mul64(n, 10)
-		next, carry := bits.Add64(lo, uint64(c-'0'), 0)
-		if c < '0' || c > '9' || hi != 0 || carry != 0 {
-			return 0, false
-		}
-		n = next
-	}
+	n, err := strconv.ParseUint(string(p), 10, 64)
 	if negative {
 		n = -n
 	}
-	return n, len(p) > 0
+	return n, err == nil
 }
 
 // parseNewID reads the id of a new entry: also "ms-*", whose number is to be
