@@ -123,6 +123,24 @@ func (c *Ctx) SampleSize(withValues string) (count int64, with, ok bool) {
 	return count, with, true
 }
 
+// Positions turns two indexes, of which negative ones count from the end, into
+// positions from and to-1 in a sequence of n things; both are 0 if it has none
+// between them.
+func Positions(start, stop int64, n uint64) (from, to uint64) {
+	size := int64(n)
+	if start < 0 {
+		start = max(start+size, 0)
+	}
+	if stop < 0 {
+		stop += size
+	}
+	stop = min(stop, size-1)
+	if start > stop {
+		return 0, 0
+	}
+	return uint64(start), uint64(stop) + 1
+}
+
 // Is says whether an argument is the given word, which is in upper case.
 func Is(arg []byte, upper string) bool {
 	if len(arg) != len(upper) {

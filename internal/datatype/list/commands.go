@@ -135,22 +135,6 @@ func lInsert(c *command.Ctx) {
 	c.Out.Int(int64(l.Len()))
 }
 
-// span turns two indexes into positions from and to-1 of a list of n values.
-func span(start, stop int64, n uint64) (from, to uint64) {
-	size := int64(n)
-	if start < 0 {
-		start = max(start+size, 0)
-	}
-	if stop < 0 {
-		stop += size
-	}
-	stop = min(stop, size-1)
-	if start > stop {
-		return 0, 0
-	}
-	return uint64(start), uint64(stop) + 1
-}
-
 // openSpan is open for a command with two indexes as arguments 2 and 3.
 func openSpan(c *command.Ctx) (l *list, from, to uint64, ok bool) {
 	start, ok := c.Int(2)
@@ -162,7 +146,7 @@ func openSpan(c *command.Ctx) (l *list, from, to uint64, ok bool) {
 		return nil, 0, 0, false
 	}
 	if l, ok = open(c, c.Args[1]); ok {
-		from, to = span(start, stop, l.Len())
+		from, to = command.Positions(start, stop, l.Len())
 	}
 	return l, from, to, ok
 }

@@ -23,19 +23,8 @@ type bounds interface {
 type byRank struct{ start, stop int64 }
 
 func (b byRank) of(z *Value) span {
-	n := int64(z.Len())
-	start, stop := b.start, b.stop
-	if start < 0 {
-		start = max(start+n, 0)
-	}
-	if stop < 0 {
-		stop += n
-	}
-	stop = min(stop, n-1)
-	if start > stop {
-		return span{}
-	}
-	return span{uint64(start), uint64(stop) + 1}
+	from, to := command.Positions(b.start, b.stop, z.Len())
+	return span{from, to}
 }
 
 // backward is the same range counted from the other end.
