@@ -211,8 +211,12 @@ func (s *session) routeWhole(o *op) {
 		return
 	}
 	shares, why := s.wholeShares(o.cmd, o.args)
-	if why != "" {
+	switch {
+	case why != "":
 		s.refuse(o.cmd, why)
+		return
+	case o.cmd.spec.Name == "swapdb" && len(shares) > 1: // all exchange them at one instant
+		s.joinShares(o, shares)
 		return
 	}
 	f := &fan{parts: make([]part, len(shares)), merge: mergeOf(o.cmd.spec.Fan)}

@@ -118,8 +118,6 @@ func newEntry(spec *command.Spec, handlers map[string]frontSpec) *entry {
 		e.whileSubscribed = true
 	case "eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro":
 		e.scripted = true
-	case "swapdb":
-		e.route = routeSwap
 	}
 	e.namespaced = e.full == "swapdb" || e.full == "move" || e.full == "copy"
 	return e

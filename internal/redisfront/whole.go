@@ -44,24 +44,6 @@ func flushSyntax(e *entry, args [][]byte) string {
 	return ""
 }
 
-// routeSwap brings SWAPDB to its partitions, as one transaction: all of them
-// exchange the databases at one instant.
-func routeSwap(s *session, o *op) {
-	if s.blind(o) {
-		return
-	}
-	shares, why := s.wholeShares(o.cmd, o.args)
-	if why != "" {
-		s.refuse(o.cmd, why)
-		return
-	}
-	if len(shares) == 1 {
-		s.routeWhole(o)
-		return
-	}
-	s.joinShares(o, shares)
-}
-
 // otherDatabase says why a command cannot be run on the cluster listener, which
 // has database 0 alone, or "".
 func otherDatabase(e *entry, args [][]byte) string {
