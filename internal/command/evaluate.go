@@ -22,6 +22,8 @@ type Evaluator struct {
 	// Reads is told of each key that a command run by another one reads, before it
 	// does; nil: nobody.
 	Reads func(key []byte)
+	// Tally counts what commands meet; nil: nobody wants to know.
+	Tally *keyspace.Tally
 	// Receivers is how many subscribers a message would have; nil: none.
 	Receivers func(sharded bool, channel []byte) int64
 
@@ -73,6 +75,8 @@ type Call struct {
 	// which must write to no keys that it does not name.
 	Limits  *keyspace.NamespaceLimits
 	Caches  *keyspace.Caches
+	// Uses is what the leader remembers of when keys were used; it may be nil.
+	Uses *keyspace.Uses
 	NoEvict bool
 	// Of one that runs as a part of another: whether that met a full namespace.
 	nested, full bool
@@ -132,6 +136,7 @@ func (e *Evaluator) bind(call Call, db int) {
 	e.space.Bind(call.Txn, call.Partition, call.Span, min(db, keyspace.Namespaces-1), gens)
 	e.space.Spread(call.Places)
 	e.space.Events, e.space.Reading = e.Events, false
+	e.space.Uses, e.space.Tally = call.Uses, e.Tally
 }
 
 func (e *Evaluator) run(call Call) {

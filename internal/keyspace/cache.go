@@ -222,7 +222,13 @@ func estimate(r kv.Reader, slot base.Slot, t Type, obj Object) (bytes int64) {
 
 // used notes that a key, whose record is located, was used.
 func (s *Space) used() {
-	if s.caches == nil || s.Quiet {
+	if s.Quiet {
+		return
+	}
+	if s.Uses != nil {
+		s.Uses.touch(s.gen(), s.rkey, s.now)
+	}
+	if s.caches == nil {
 		return
 	}
 	if c := s.caches[s.DB]; c != nil && (c.limit.Policy.lru() || c.limit.Policy.LFU()) {
@@ -233,11 +239,14 @@ func (s *Space) used() {
 // Usage is for how many milliseconds a key was idle, and how often it is used
 // in Redis's measure; ok is false where the namespace's policy does not go by it.
 func (s *Space) Usage(key []byte) (idle int64, count uint64, policy Policy, ok bool) {
+	s.locate(key)
 	if s.caches == nil || s.caches[s.DB] == nil {
-		return 0, 0, NoEviction, false
+		if s.Uses != nil {
+			idle = s.Uses.idle(s.gen(), s.rkey, s.now)
+		}
+		return idle, 0, NoEviction, false
 	}
 	c := s.caches[s.DB]
-	s.locate(key)
 	idle, count = c.clocks.of(recordHash(s.rkey), s.now-c.began)
 	return idle, count, c.limit.Policy, true
 }

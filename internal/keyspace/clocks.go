@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 )
@@ -14,6 +15,7 @@ type clocks struct {
 	cells []uint64
 	used  int
 	lfu   bool
+	max   int // cells; 0: maxCells
 }
 
 const (
@@ -65,7 +67,7 @@ func (c *clocks) rank(cell uint64, at int64) uint64 {
 // touch says that one of about so many keys was used; at is the time since the
 // leadership began, in milliseconds.
 func (c *clocks) touch(hash uint64, at int64, keys uint64, rnd func() uint64) {
-	if len(c.cells) < minCells || c.used >= len(c.cells)/2 && len(c.cells) < maxCells && uint64(len(c.cells)) < 4*keys {
+	if len(c.cells) < minCells || c.used >= len(c.cells)/2 && len(c.cells) < cmp.Or(c.max, maxCells) && uint64(len(c.cells)) < 4*keys {
 		c.grow(at)
 	}
 	tag := tagOf(hash)
@@ -117,6 +119,18 @@ func (c *clocks) of(hash uint64, at int64) (idle int64, count uint64) {
 		return at, lfuCount(uint32(*cell), at)
 	}
 	return max(0, at-(int64(uint32(*cell))-1)*clockUnit), 0
+}
+
+// idle is for how many milliseconds a key was idle at least: one of which nothing is
+// known had to go for others, which were used later, or was not used at all.
+func (c *clocks) idle(hash uint64, at int64) int64 {
+	if len(c.cells) == 0 {
+		return at
+	}
+	if cell, _ := c.find(tagOf(hash), at); *cell != 0 {
+		return max(0, at-(int64(uint32(*cell))-1)*clockUnit)
+	}
+	return at
 }
 
 func (c *clocks) grow(at int64) {

@@ -49,6 +49,10 @@ type Space struct {
 	caches *Caches
 	meter  *meter
 
+	// Uses remembers when keys were used, Tally counts; both may be nil.
+	Uses  *Uses
+	Tally *Tally
+
 	places  Places // nil: all of one partition
 	flushed bool
 	now     int64
@@ -179,8 +183,14 @@ func (s *Space) Lookup(key []byte) Record {
 		s.Remove(key, r)
 		touched(s.Txn, key)
 		s.Notify(ExpiredEvent, "expired", key)
+		if s.Tally != nil {
+			s.Tally.Expired.Add(1)
+		}
 		s.missed(key)
 		return Record{}
+	}
+	if s.Reading && s.Tally != nil {
+		s.Tally.Hits.Add(1)
 	}
 	s.used()
 	return r
@@ -195,6 +205,9 @@ func touched(txn kv.Txn, key []byte) {
 
 func (s *Space) missed(key []byte) {
 	if s.Reading {
+		if s.Tally != nil {
+			s.Tally.Misses.Add(1)
+		}
 		s.Notify(MissEvent, "keymiss", key)
 	}
 }

@@ -16,6 +16,8 @@ type Progress struct {
 	Next uint16
 	// Removed is the number of keys that this step removed.
 	Removed int
+	// Expired is how many of them had a deadline that has passed.
+	Expired int
 	// Pending is the number of slots it met that have later deadlines.
 	Pending int
 }
@@ -149,6 +151,8 @@ func SweepExpired(txn kv.Txn, pid base.PartitionID, span base.Span, from uint16,
 		if isExpiry && entry.DeadlineMs <= now && !locked {
 			work, removed := e.meet(it.Key(), entry, budget)
 			p.Removed += removed
+			p.Expired += e.expired
+			e.expired = 0
 			if budget -= work; budget > 0 {
 				ok = it.Next()
 			}
@@ -176,6 +180,7 @@ type expirer struct {
 	gens    *Generations
 	space   Space
 	scratch []byte
+	expired int
 }
 
 // meet does what an entry whose time has come asks for. work is how much that
@@ -202,6 +207,7 @@ func (x *expirer) meet(index []byte, e keys.Expiry, budget int) (work, removed i
 		return 0, 1
 	}
 	x.remove(e, r)
+	x.expired++
 	return 0, 1
 }
 

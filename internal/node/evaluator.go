@@ -34,6 +34,7 @@ type evaluator struct {
 	// watches: most clusters never have one.
 	watching bool
 	changes  atomic.Int64 // requests that changed something
+	tally    keyspace.Tally
 }
 
 // housekeeping is what a leader remembers between two rounds of one
@@ -46,6 +47,7 @@ type housekeeping struct {
 	sweeping bool
 	sweepAt  uint16
 	watches  command.Watches
+	uses     *keyspace.Uses
 	caches   keyspace.Caches
 	limitsAt uint64 // as of which caches are
 }
@@ -62,7 +64,7 @@ func newEvaluator(n *Node, table *command.Table) *evaluator {
 		eval:  command.NewEvaluator(table, valueLimits(n.cfg)),
 		parts: map[base.PartitionID]*housekeeping{},
 	}
-	e.eval.Fault = n.commandFault
+	e.eval.Fault, e.eval.Tally = n.commandFault, &e.tally
 	e.scripts = scripting.Attach(e.eval, n.scripts, leaderControl{n.log, n.started})
 	return e
 }
@@ -83,7 +85,7 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	}
 	call := command.Call{
 		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
-		Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
+		Uses: e.part(txn).uses, Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}
 	if e.limits != nil {
 		call.Limits, call.Caches, call.NoEvict = e.limits, e.caches(txn), txn.Preparing()
@@ -178,6 +180,7 @@ func (e *evaluator) part(txn *partition.Txn) *housekeeping {
 		// A new leader does not know what the last one left: it looks.
 		h = &housekeeping{
 			term: txn.Term(), expiring: true, expireAt: txn.Span().Lo, sweeping: true, sweepAt: txn.Span().Lo,
+			uses: keyspace.NewUses(txn.Now().Millis()),
 		}
 		e.parts[txn.Partition()] = h
 	}
@@ -220,6 +223,7 @@ func (e *evaluator) Background(txn *partition.Txn) (more bool) {
 	if h.expiring {
 		p := keyspace.SweepExpired(txn, txn.Partition(), span, h.expireAt, expireBudget, datatype.Due, e.eval.Events)
 		h.pending += p.Pending + p.Removed
+		e.tally.Expired.Add(uint64(p.Expired))
 		if h.expireAt = p.Next; p.Next >= span.Hi {
 			h.expiring, h.pending, h.expireAt = h.pending > 0, 0, span.Lo
 		}

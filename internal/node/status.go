@@ -258,7 +258,8 @@ func (n *Node) Stats() redisfront.Stats {
 	pic := n.picture.Load()
 	s := redisfront.Stats{
 		Started: n.started, ClusterID: n.id.ClusterID, DiskBytes: n.disk.used.Load(), Changes: n.evaluator.changes.Load(), Replicas: pic.view.Meta.Replication - 1,
-		Evicted: n.evaluator.evicted.Load(),
+		Evicted: n.evaluator.evicted.Load(), Expired: n.evaluator.tally.Expired.Load(),
+		Hits: n.evaluator.tally.Hits.Load(), Misses: n.evaluator.tally.Misses.Load(),
 	}
 	for _, r := range pic.self.Replicas {
 		if r.Leads {

@@ -251,11 +251,14 @@ func (s *session) infoStats(b *infoText) {
 	b.line("instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024))
 	b.line("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	b.line("rejected_connections", c.rejectedConnections.Load())
-	for _, zero := range []string{"sync_full", "sync_partial_ok", "sync_partial_err", "expired_keys", "evicted_clients",
-		"keyspace_hits", "keyspace_misses", "latest_fork_usec", "total_forks"} {
+	for _, zero := range []string{"sync_full", "sync_partial_ok", "sync_partial_err", "evicted_clients", "latest_fork_usec", "total_forks"} {
 		b.line(zero, 0)
 	}
-	b.line("evicted_keys", s.f.router.Stats().Evicted)
+	now, then := s.f.router.Stats(), s.f.statsThen()
+	b.line("expired_keys", now.Expired-then.Expired)
+	b.line("evicted_keys", now.Evicted-then.Evicted)
+	b.line("keyspace_hits", now.Hits-then.Hits)
+	b.line("keyspace_misses", now.Misses-then.Misses)
 	b.line("pubsub_channels", s.f.broker.Len(pubsub.Channel))
 	b.line("pubsub_patterns", s.f.broker.Len(pubsub.Pattern))
 	b.line("pubsubshard_channels", s.f.broker.Len(pubsub.Shard))

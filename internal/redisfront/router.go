@@ -58,6 +58,10 @@ type Stats struct {
 	DiskBytes   int64
 	Changes     int64  // requests evaluated on this node that changed something
 	Evicted     uint64 // keys, by the partitions led here
+	Expired     uint64 // likewise
+	// Hits and Misses are keys that commands looked up which only read, in the
+	// partitions led here.
+	Hits, Misses uint64
 }
 
 // Node is one line of the directory.

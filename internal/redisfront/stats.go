@@ -79,6 +79,7 @@ type counters struct {
 	bytesIn, bytesOut   atomic.Uint64
 	untracked           atomic.Bool // latency-tracking is off
 	shares              atomic.Pointer[[]percentile]
+	then                atomic.Pointer[Stats] // the node's, as of CONFIG RESETSTAT
 
 	mu struct {
 		sync.Mutex
@@ -212,4 +213,14 @@ func (f *Front) resetStats() {
 	c.mu.Lock()
 	c.mu.kinds = nil
 	c.mu.Unlock()
+	then := f.router.Stats()
+	c.then.Store(&then)
+}
+
+// statsThen is what the node had counted when its counters were reset.
+func (f *Front) statsThen() Stats {
+	if then := f.counters.then.Load(); then != nil {
+		return *then
+	}
+	return Stats{}
 }

@@ -102,6 +102,7 @@ func pExpireTime(c *command.Ctx) { left(c, func(at int64) int64 { return at }) }
 // left replies with what show makes of the key's deadline; -2 is for no key,
 // -1 for no deadline.
 func left(c *command.Ctx, show func(at int64) int64) {
+	c.Quiet = true
 	r := c.Lookup(c.Args[1])
 	switch {
 	case !r.Exists():

@@ -19,8 +19,9 @@ func del(c *command.Ctx) {
 	c.Out.Int(n)
 }
 
-// exists is EXISTS and TOUCH: nothing remembers when a key was last used.
+// exists is EXISTS and TOUCH, which alone is a use of the key.
 func exists(c *command.Ctx) {
+	c.Quiet = c.Spec.Name == "exists"
 	n := int64(0)
 	for _, key := range c.Args[1:] {
 		if c.Lookup(key).Exists() {
@@ -30,7 +31,10 @@ func exists(c *command.Ctx) {
 	c.Out.Int(n)
 }
 
-func typeOf(c *command.Ctx) { c.Out.Simple(c.Lookup(c.Args[1]).Type.String()) }
+func typeOf(c *command.Ctx) {
+	c.Quiet = true
+	c.Out.Simple(c.Lookup(c.Args[1]).Type.String())
+}
 
 func rename(c *command.Ctx) {
 	r := c.Lookup(c.Args[1])
@@ -156,8 +160,15 @@ const (
 	maxEmbedded  = 44
 )
 
+// aside looks up the key that OBJECT is about: that is no use of it, and neither hit nor
+// miss.
+func aside(c *command.Ctx) keyspace.Record {
+	c.Quiet, c.Reading = true, false
+	return c.Lookup(c.Args[2])
+}
+
 func objectEncoding(c *command.Ctx) {
-	r := c.Lookup(c.Args[2])
+	r := aside(c)
 	_, elements := r.Object()
 	name := "raw"
 	switch {
@@ -194,7 +205,7 @@ func isInt(p []byte) bool {
 // objectConstant answers for what is the same for all keys that exist.
 func objectConstant(n int64) func(*command.Ctx) {
 	return func(c *command.Ctx) {
-		if !c.Lookup(c.Args[2]).Exists() {
+		if !aside(c).Exists() {
 			c.Out.Null()
 			return
 		}
@@ -210,8 +221,7 @@ const (
 
 // objectFreq is about keys of a namespace whose limit goes by it.
 func objectFreq(c *command.Ctx) {
-	c.Quiet = true
-	if !c.Lookup(c.Args[2]).Exists() {
+	if !aside(c).Exists() {
 		c.Out.Null()
 		return
 	}
@@ -223,10 +233,9 @@ func objectFreq(c *command.Ctx) {
 	c.Out.Int(int64(count))
 }
 
-// objectIdle answers 0 where nobody remembers when keys are used.
+// objectIdle answers for how long the leader knows that a key was not used.
 func objectIdle(c *command.Ctx) {
-	c.Quiet = true
-	if !c.Lookup(c.Args[2]).Exists() {
+	if !aside(c).Exists() {
 		c.Out.Null()
 		return
 	}

@@ -78,7 +78,7 @@ func objectRow() cmd.Spec {
 	object.Sub = []cmd.Spec{
 		sub("encoding", "2.2.3", "Answers how a value is encoded, in Redis's words.", objectEncoding),
 		sub("freq", "4.0.0", "Answers how often a key is used, in a namespace whose limit goes by it.", objectFreq),
-		sub("idletime", "2.2.3", "Answers for how many seconds a key was not used, in a namespace whose limit goes by it; 0 elsewhere.", objectIdle),
+		sub("idletime", "2.2.3", "Answers for how many seconds a key was not used, as far as the leader knows.", objectIdle),
 		sub("refcount", "2.2.3", "Answers 1: values are not shared.", objectConstant(1)),
 		help,
 	}
