@@ -12,21 +12,27 @@ import (
 var (
 	testFunc  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)`)
 	testNamed = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`)
+	fileNamed = regexp.MustCompile("`([\\w/.-]+\\.(?:go|txt|hex|golden|sh))`")
 	mdLink    = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
 )
 
 // TestDocumentsNameWhatIsThere: the tests that documents name as proof exist,
-// and so do the files that they link to.
+// and so do the files that they name or link to.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	const root = "../.."
 	tests, documents := map[string]bool{}, map[string]string{}
+	files := map[string]bool{} // by the path, and by each end of it
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
 			return filepath.SkipDir
-		case !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".md"):
+		}
+		for end, more := filepath.ToSlash(path), true; more; _, end, more = strings.Cut(end, "/") {
+			files[end] = true
+		}
+		if !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".md") {
 			return nil
 		}
 		b, err := os.ReadFile(path)
@@ -45,6 +51,11 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 		for _, name := range testNamed.FindAllString(text, -1) {
 			if !tests[name] {
 				t.Errorf("%s names %s, which is not there", path, name)
+			}
+		}
+		for _, m := range fileNamed.FindAllStringSubmatch(text, -1) {
+			if !files[m[1]] {
+				t.Errorf("%s names the file %s, which is not there", path, m[1])
 			}
 		}
 		for _, m := range mdLink.FindAllStringSubmatch(text, -1) {
