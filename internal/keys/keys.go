@@ -217,6 +217,23 @@ func ParseElementPrefix(k []byte) (slot base.Slot, object uint64, ok bool) {
 	return slotOf(k), binary.BigEndian.Uint64(k[3:]), true
 }
 
+// Collection is where the parts of a collection are.
+type Collection struct {
+	Slot   base.Slot
+	Object uint64
+}
+
+// CollectionOf says which collection an element or a node of a tree belongs to.
+func CollectionOf(k []byte) (c Collection, ok bool) {
+	if !isKind(k, kindElement, elemPrefix) && !isKind(k, kindNode, nodePrefix) {
+		return Collection{}, false
+	}
+	return Collection{slotOf(k), binary.BigEndian.Uint64(k[slotLen+1:])}, true
+}
+
+// End is behind all parts of the collection that are of the kind of part.
+func (c Collection) End(part []byte) []byte { return PrefixEnd(part[:elemPrefix:elemPrefix]) }
+
 // ExpiryKey appends the key of an entry in the expiry index. A deadline is
 // milliseconds since the Unix epoch, and never negative: a key whose deadline
 // is in the past is deleted, not stored.

@@ -217,10 +217,24 @@ type remote struct{ e *Evaluation }
 
 var _ overlay.Base = remote{}
 
+// mine says whether a key is a part of a collection that this attempt has made: then
+// no partition has it.
+func (e *Evaluation) mine(key []byte) bool {
+	if len(e.made) == 0 {
+		return false
+	}
+	c, ok := keys.CollectionOf(key)
+	return ok && e.made[c]
+}
+
 // Get implements state.Reader.
 func (r remote) Get(key, dst []byte) ([]byte, bool, error) {
 	item, known := r.e.found[string(key)]
-	if !known {
+	switch {
+	case known:
+	case r.e.mine(key):
+		return dst, false, r.e.err
+	default:
 		items := r.e.fetch(partition.Query{Key: bytes.Clone(key)})
 		if r.e.err != nil || len(items) != 1 {
 			return nil, false, r.e.err
@@ -237,6 +251,11 @@ func (r remote) Iter(lower, upper []byte) (state.Iterator, error) {
 	if !ok || !ok2 || first != last {
 		r.e.fail(errWhole)
 		return nil, r.e.err
+	}
+	if c, ok := keys.CollectionOf(lower); ok && r.e.made[c] {
+		if last, ok := keys.CollectionOf(upper); ok && last == c || bytes.Equal(upper, c.End(lower)) {
+			return &iterator{e: r.e}, r.e.err
+		}
 	}
 	return &iterator{e: r.e, next: bytes.Clone(lower), upper: bytes.Clone(upper)}, r.e.err
 }
@@ -313,6 +332,7 @@ func (v *view) Now() base.Stamp { return v.now }
 func (v *view) NewObjectID(slot base.Slot) uint64 {
 	p := v.e.part(v.e.met[slot])
 	p.nextID++
+	v.e.made[keys.Collection{Slot: slot, Object: p.nextID - 1}] = true
 	return p.nextID - 1
 }
 

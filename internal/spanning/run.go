@@ -79,6 +79,7 @@ type Evaluation struct {
 
 	parts   map[base.PartitionID]*part
 	found   map[string]partition.Item // by key of the state
+	made    map[keys.Collection]bool  // collections that the attempt made: all of them is in its view
 	asked   int                       // requests that fetched
 	fetched int                       // bytes
 	stamp   base.Stamp
@@ -127,6 +128,7 @@ func Run(c Cluster, eval *command.Evaluator, job *Job) (partition.Status, []byte
 func (e *Evaluation) attempt(lock bool) (status partition.Status, reply []byte, again bool) {
 	e.held, e.locks, e.err = nil, nil, nil
 	e.parts, e.found = map[base.PartitionID]*part{}, map[string]partition.Item{}
+	e.made = map[keys.Collection]bool{}
 	e.asked, e.fetched = 0, 0
 	e.job.Mail = nil
 	if lock && !e.hold() {

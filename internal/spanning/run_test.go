@@ -246,6 +246,37 @@ func TestFetchesInSteps(t *testing.T) {
 	}
 }
 
+// TestNewCollections: of a collection that a script makes nothing is fetched.
+func TestNewCollections(t *testing.T) {
+	table, err := command.NewTable(datatype.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ each, last, want string }{
+		{"redis.call('sadd', KEYS[1], i)", "redis.call('scard', KEYS[1])", ":3000\r\n"},
+		{"redis.call('hset', KEYS[1], i, i)", "#redis.call('hgetall', KEYS[1])", ":6000\r\n"},
+		{"redis.call('zadd', KEYS[1], i, i)", "redis.call('zcount', KEYS[1], 11, 20)", ":10\r\n"},
+		{"redis.call('rpush', KEYS[1], i)", "redis.call('lindex', KEYS[1], 77)", "$2\r\n78\r\n"},
+		{"redis.call('xadd', KEYS[1], i, 'f', i)", "redis.call('xlen', KEYS[1])", ":3000\r\n"},
+	} {
+		f := newFake()
+		key := f.key("a")
+		script := "for i = 1, 3000 do " + tc.each + " end return " + tc.last
+		job := &Job{Proto: 2, Args: [][]byte{[]byte("eval"), []byte(script), []byte("1"), []byte(key)}, Keys: [][]byte{command.WatchedKey(0, []byte(key))}}
+		if status, reply := Run(f, command.NewEvaluator(table, keyspace.Limits{}), job); status != partition.Done || string(reply) != tc.want {
+			t.Fatalf("%s: %d %q", tc.each, status, reply)
+		}
+		if want := "wait commit1"; strings.Join(f.both, " ") != want {
+			t.Errorf("%s: said %d words, not %q", tc.each, len(f.both), want)
+		}
+		for id, p := range f.parts {
+			if err := keyspace.Check(p, base.Span{Lo: 0, Hi: base.NumSlots}); err != nil {
+				t.Errorf("%s: p%d: %v", tc.each, id, err)
+			}
+		}
+	}
+}
+
 // TestNotToTheEnd: a large collection that cannot be fetched to its end is an
 // error, and nothing worse.
 func TestNotToTheEnd(t *testing.T) {
