@@ -11,8 +11,7 @@ dir=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
 go build -o "$dir/coterie" ./cmd/coterie
-go build -o "$dir/redis-wait" ./scripts/redis-wait
-go build -o "$dir/txn-load" ./scripts/txn-load
+go build -o "$dir/load" ./scripts/load
 co="$dir/coterie"
 N=200000
 
@@ -38,20 +37,15 @@ row() { # name requests args...
 		/"ops_per_s":/ && !o {gsub(/[",]/,"",$2); o=$2} /"p50_us":/ && !p {gsub(/,/,"",$2); p=$2} /"p99_us":/ && !q {gsub(/,/,"",$2); q=$2}
 		END {printf "%-44s %8.0f ops/s  p50 %5.2f ms  p99 %5.2f ms  CPU of the servers %5.1f us/op\n", name, o, p/1000, q/1000, t*10000/n}' "$dir/out.json"
 }
-txn_row() { # name n args...
+load_row() { # name n args..., of the nodes at A
 	local name=$1 n=$2 t0 t1 line; shift 2
-	t0=$(ticks); line=$("$dir/txn-load" -addr $A -n "$n" "$@"); t1=$(ticks)
+	t0=$(ticks); line=$("$dir/load" -addr "$A" -n "$n" "$@"); t1=$(ticks)
 	printf "%-44s %s, CPU of the servers %.1f us/op\n" "$name" "$line" "$(echo "($t1-$t0)*10000/$n" | bc -l)"
 }
 redis() { # port args...
 	local port=$1; shift; mkdir -p "$dir/r$port"
 	redis-server --port "$port" --dir "$dir/r$port" --save "" --appendonly yes --appendfsync always "$@" >"$dir/r$port.log" 2>&1 &
 	npids+=($!); pids+=($!)
-}
-waited() { # name n args
-	local name=$1 n=$2 t0 t1 line; shift 2
-	t0=$(ticks); line=$("$dir/redis-wait" -addr 127.0.0.1:16001 -n "$n" "$@"); t1=$(ticks)
-	printf "%-44s %s, CPU of the servers %.1f us/op\n" "$name" "$line" "$(echo "($t1-$t0)*10000/$n" | bc -l)"
 }
 etcd_row() { # name requests args...
 	local name=$1 n=$2 t0 t1; shift 2
@@ -95,12 +89,12 @@ for ((round = 1; round <= rounds; round++)); do
 		row "3 nodes, $parts partition(s), SET, 1 connection" 5000 -a $A --command set -c 1
 		row "3 nodes, $parts partition(s), SET, 1 conn., cluster" 5000 -a $C --cluster --command set -c 1
 		if [ $parts = 3 ]; then
-			txn_row "3 nodes, one SET" 100000 -span 0 -sets 1
-			txn_row "3 nodes, MULTI of 2 SETs, in 1 partition" 60000 -span 1
-			txn_row "3 nodes, MULTI of 2 SETs, in 2 partitions" 30000 -span 2
-			txn_row "3 nodes, MULTI of 3 SETs, in 3 partitions" 20000 -span 3 -sets 3
-			txn_row "3 nodes, the same on 10 keys, in 1" 30000 -span 1 -hot 10
-			txn_row "3 nodes, the same on 10 keys, in 2" 5000 -span 2 -hot 10
+			load_row "3 nodes, one SET" 100000 -span 0 -sets 1
+			load_row "3 nodes, MULTI of 2 SETs, in 1 partition" 60000 -span 1
+			load_row "3 nodes, MULTI of 2 SETs, in 2 partitions" 30000 -span 2
+			load_row "3 nodes, MULTI of 3 SETs, in 3 partitions" 20000 -span 3 -sets 3
+			load_row "3 nodes, the same on 10 keys, in 1" 30000 -span 1 -hot 10
+			load_row "3 nodes, the same on 10 keys, in 2" 5000 -span 2 -hot 10
 		fi
 		stop
 	done
@@ -111,9 +105,10 @@ for ((round = 1; round <= rounds; round++)); do
 	row "redis-server alone, SET" $N -a 127.0.0.1:16001 --command set
 	redis 16002 --replicaof 127.0.0.1 16001; redis 16003 --replicaof 127.0.0.1 16001
 	for _ in $(seq 100); do [ "$(redis-cli -p 16001 info replication | grep -c state=online)" = 2 ] && break; sleep 0.2; done
-	waited "redis 1+2, SET then WAIT 1" $N
-	waited "redis 1+2, 16 SETs then WAIT 1" 800000 -P 16
-	waited "redis 1+2, SET then WAIT 1, 1 connection" 5000 -c 1
+	A=127.0.0.1:16001
+	load_row "redis 1+2, SET then WAIT 1" $N -wait -sets 1
+	load_row "redis 1+2, 16 SETs then WAIT 1" 800000 -wait -sets 16
+	load_row "redis 1+2, SET then WAIT 1, 1 connection" 5000 -wait -sets 1 -c 1
 	stop; rm -rf "$dir"/r1600*
 	if [ -n "${ETCD:-}" ]; then etcd "$round"; fi
 done

@@ -1,7 +1,10 @@
-// Command txn-load loads Coterie with transactions of SETs, each MULTI to EXEC
-// in one write, whose keys are in a given number of partitions, and prints
-// transactions per second and latency. It takes the partitions to be equal
-// spans of the slots, as a new cluster has them.
+// Command load sends batches of SETs, each in one write, and prints SETs or
+// transactions per second, and the latency of a batch.
+//
+// Of Coterie a batch is a transaction, MULTI to EXEC, whose keys are in a given
+// number of partitions. It takes the partitions to be equal spans of the slots,
+// as a new cluster has them. Of a Redis primary it is followed by WAIT 1: the
+// durable write of a replicated Redis, to compare with.
 package main
 
 import (
@@ -23,13 +26,19 @@ import (
 func main() {
 	addrs := flag.String("addr", "127.0.0.1:6379", "nodes, with commas between")
 	conns := flag.Int("c", 50, "connections")
-	total := flag.Int("n", 50_000, "transactions in all")
-	sets := flag.Int("sets", 2, "SETs in each")
-	span := flag.Int("span", 1, "partitions that the keys of one are in; 0: plain SETs, without MULTI")
+	total := flag.Int("n", 50_000, "transactions in all, or with -wait SETs")
+	b := batch{}
+	flag.IntVar(&b.sets, "sets", 2, "SETs in each")
+	flag.IntVar(&b.span, "span", 1, "partitions that the keys of one are in; 0: plain SETs, without MULTI")
+	flag.BoolVar(&b.wait, "wait", false, "plain SETs, and WAIT 1 behind each batch")
 	partitions := flag.Int("partitions", 3, "partitions of the cluster")
 	hot := flag.Int("hot", 0, "keys to choose from; 0: 100,000")
 	flag.Parse()
-	keys := choose(*partitions, *hot)
+	b.keys = choose(*partitions, *hot)
+	batches, counts := *total, 1
+	if b.wait {
+		b.span, batches, counts = 0, *total/b.sets, b.sets
+	}
 	nodes := strings.Split(*addrs, ",")
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -37,7 +46,7 @@ func main() {
 	start := time.Now()
 	for i := range *conns {
 		wg.Go(func() {
-			mine, err := load(nodes[i%len(nodes)], keys, *sets, *span, *total / *conns)
+			mine, err := b.load(nodes[i%len(nodes)], batches / *conns)
 			if err != nil {
 				log.Fatal(err)
 			}
@@ -48,7 +57,7 @@ func main() {
 	}
 	wg.Wait()
 	slices.Sort(took)
-	fmt.Printf("%.0f/s, p50 %v, p99 %v\n", float64(len(took))/time.Since(start).Seconds(),
+	fmt.Printf("%.0f/s, p50 %v, p99 %v\n", float64(len(took)*counts)/time.Since(start).Seconds(),
 		took[len(took)/2].Round(time.Microsecond), took[len(took)*99/100].Round(time.Microsecond))
 }
 
@@ -70,8 +79,15 @@ func choose(partitions, hot int) [][]string {
 	return keys
 }
 
-// load runs n transactions on one connection.
-func load(addr string, keys [][]string, sets, span, n int) ([]time.Duration, error) {
+// batch is what is sent in one write.
+type batch struct {
+	sets, span int
+	wait       bool
+	keys       [][]string // by partition
+}
+
+// load sends n batches on one connection.
+func (b *batch) load(addr string, n int) ([]time.Duration, error) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -82,18 +98,22 @@ func load(addr string, keys [][]string, sets, span, n int) ([]time.Duration, err
 	var took []time.Duration
 	for range n {
 		w := resp.Writer{Proto: 2}
-		replies := sets
-		if span > 0 {
+		replies := b.sets
+		if b.span > 0 {
 			command(&w, "MULTI")
-			replies = 2*sets + 2 // OK, QUEUED …, the array and its OKs
+			replies = 2*b.sets + 2 // OK, QUEUED …, the array and its OKs
 		}
-		first := rand.IntN(len(keys))
-		for i := range sets {
-			from := keys[(first+i%max(span, 1))%len(keys)]
+		first := rand.IntN(len(b.keys))
+		for i := range b.sets {
+			from := b.keys[(first+i%max(b.span, 1))%len(b.keys)]
 			command(&w, "SET", from[rand.IntN(len(from))], value)
 		}
-		if span > 0 {
+		if b.span > 0 {
 			command(&w, "EXEC")
+		}
+		if b.wait {
+			command(&w, "WAIT", "1", "10000")
+			replies++
 		}
 		at := time.Now()
 		if _, err := c.Write(w.Buf); err != nil {
@@ -104,7 +124,7 @@ func load(addr string, keys [][]string, sets, span, n int) ([]time.Duration, err
 			if err != nil {
 				return nil, err
 			}
-			if line[0] == '-' || line == "*-1\r\n" {
+			if line[0] == '-' || line == "*-1\r\n" || line == ":0\r\n" {
 				return nil, fmt.Errorf("answer %q", line)
 			}
 		}
