@@ -132,11 +132,22 @@ func (o *op) timeOut(p *proc) {
 			if o.open > 0 {
 				p.router.Submit([]*partition.Request{{
 					Partition: target.Partition, Flags: partition.Whole | partition.Cancel, Proto: 2,
-					Args: [][]byte{nil, []byte(reply)}, Cancels: target, Sink: nobody{},
+					Args: [][]byte{nil, []byte(reply)}, Cancels: target, Sink: cancelling{o},
 				}})
 			}
 		})
 	})
+}
+
+// cancelling waits for the end of the CANCEL of an op.
+type cancelling struct{ o *op }
+
+// Complete implements partition.Sink: a leader that has run a CANCEL has
+// answered what it was for before, or with it.
+func (x cancelling) Complete(req *partition.Request) {
+	if req.Status == partition.Done && x.o.open > 0 {
+		x.o.s.c.violate("a CANCEL was run, and nobody has answered what it was for: %v", &x.o.Op)
+	}
 }
 
 // spans says whether a transaction over several partitions is under way, or a

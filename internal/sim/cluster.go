@@ -63,6 +63,8 @@ const (
 	BugRoomy                  // writes go on where there is no room
 	BugUntoldCache            // who evicts is not told of what was evaluated elsewhere
 	BugDeafWaiter             // a write does not wake who waits for its key, now and then
+	BugForgottenWaiter        // a leader forgets one who waits, now and then
+	BugLockedFetch            // a FETCH reads what another transaction holds locked
 )
 
 // cluster is one run.

@@ -83,6 +83,9 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		}
 		return append(append(reply, '+'), b...)
 	}
+	if string(req.Args[0]) == lockedFetch {
+		return e.answerFetchPlanted(txn, req, reply)
+	}
 	call := command.Call{
 		Txn: e.evaluatedPlanted(txn, req.Flags&partition.Write != 0, req.Args), Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: e.argsPlanted(txn, req),
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
@@ -116,7 +119,7 @@ func (e evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
 
 // Slots implements partition.Evaluator.
 func (e evaluator) Slots(req *partition.Request, visit func(base.Slot)) bool {
-	if e.m.c.opts.Bug == BugNoLocks {
+	if e.m.c.opts.Bug == BugNoLocks || string(req.Args[0]) == lockedFetch {
 		return true
 	}
 	return e.real.Slots(req.Args, req.Flags&partition.Group != 0, e.slotsPlanted(req, visit))

@@ -219,6 +219,8 @@ func (p *proc) resolvedPlanted(req *partition.Request) {
 			_, term := r.Leader()
 			req.Args = uncheckedPlanted(req.Args, term)
 		}
+	case bug == BugLockedFetch && op == 'D':
+		p.fetchPlanted(req)
 	case bug == BugReleasedLocks && op == 'W' && len(req.Args) > prepareArgs:
 		p.validates[&req.Args[prepareArgs]] = true
 	case bug == BugStaleValidate && op == 'W' && len(req.Args[1]) == partition.TokenLen:
@@ -228,6 +230,35 @@ func (p *proc) resolvedPlanted(req *partition.Request) {
 			req.Args[1] = append(binary.BigEndian.AppendUint64(nil, term), req.Args[1][8:]...)
 		}
 	}
+}
+
+// lockedFetch marks a FETCH that is to be answered by the evaluator.
+const lockedFetch = "FETCH without regard to locks"
+
+// fetchPlanted turns a FETCH of locked slots into a read that no lock holds up.
+func (p *proc) fetchPlanted(req *partition.Request) {
+	r := p.shard.Replica(req.Partition)
+	_, queries, ok := partition.DecodeFetch(req.Args)
+	if r == nil || !ok || len(req.Args[1])+len(req.Args[2]) > 0 {
+		return // under its own locks, or behind earlier reads
+	}
+	locked := lockedSlots(r)
+	if slices.ContainsFunc(queries, func(q partition.Query) bool {
+		slot, _ := keys.SlotOf(q.Key)
+		return locked[slot]
+	}) {
+		req.Flags &^= partition.Transaction
+		req.Args = append([][]byte{[]byte(lockedFetch)}, req.Args...)
+	}
+}
+
+// answerFetchPlanted answers it. That PREPARE and VALIDATE look at the locks all
+// the same is no part of the bug: by its round all is long ago.
+func (e evaluator) answerFetchPlanted(txn *partition.Txn, req *partition.Request, reply []byte) []byte {
+	_, queries, _ := partition.DecodeFetch(req.Args[1:])
+	f := partition.Fetched{Term: txn.Term(), Stamp: txn.Now(), NextID: math.MaxUint32}
+	f.Generations, _ = txn.Get(keys.GenerationsKey(req.Partition))
+	return partition.AppendFetched(reply, &f, txn, queries)
 }
 
 // uncheckedPlanted is the work that a PREPARE brings, as if all that it read had
@@ -260,6 +291,17 @@ func (e evaluator) waitersPlanted(txn *partition.Txn, req *partition.Request) co
 		return nil
 	}
 	return txn.Waiters()
+}
+
+// waitsPlanted lets a leader forget one who waits, as if he had never come.
+func (p *proc) waitsPlanted(req *partition.Request) {
+	if p.c.opts.Bug == BugForgottenWaiter && p.c.chance(0.05) {
+		p.after(p.c.between(1, 5*milli), func() {
+			if req.Waited() {
+				p.shard.Abandon(req)
+			}
+		})
+	}
 }
 
 // forgetPlanted lets a home forget an abort before the PREPARE has come.

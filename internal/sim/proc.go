@@ -273,6 +273,7 @@ func (p *proc) sendAll(ms []partition.Message) (died bool) {
 // tell says which requests wait.
 func (p *proc) tell(notices []partition.Notice) {
 	for _, w := range notices {
+		p.waitsPlanted(w.Request)
 		s, remote := w.Request.Sink.(*remoteSink)
 		if !remote {
 			p.router.Waits(w.Request, w.Args)
