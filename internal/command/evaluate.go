@@ -73,10 +73,10 @@ type Call struct {
 	// Limits of the namespaces, nil if there are none, and what the leader
 	// remembers of them. NoEvict says that nothing may be evicted for the call,
 	// which must write to no keys that it does not name.
-	Limits  *keyspace.NamespaceLimits
-	Caches  *keyspace.Caches
+	Limits *keyspace.NamespaceLimits
+	Caches *keyspace.Caches
 	// Uses is what the leader remembers of when keys were used; it may be nil.
-	Uses *keyspace.Uses
+	Uses    *keyspace.Uses
 	NoEvict bool
 	// Of one that runs as a part of another: whether that met a full namespace.
 	nested, full bool

@@ -31,6 +31,24 @@ func Due(s *keyspace.Space, key []byte, r keyspace.Record, budget int) (done int
 	return hash.Due(s, key, r, budget)
 }
 
+// Footprint estimates the bytes that a value takes beside its record, by so many samples
+// of what it consists of.
+func Footprint(c *command.Ctx, key []byte, r keyspace.Record, samples int) int64 {
+	switch r.Type {
+	case keyspace.Hash:
+		return hash.Footprint(c, key, r, samples)
+	case keyspace.List:
+		return list.Footprint(c, key, samples)
+	case keyspace.Set:
+		return set.Footprint(c, key, samples)
+	case keyspace.ZSet:
+		return zset.Footprint(c, key, samples)
+	case keyspace.Stream:
+		return stream.Footprint(c, key, samples)
+	}
+	return 0
+}
+
 // All is the rows of all evaluated commands.
 func All() []command.Spec {
 	return slices.Concat(generic.Rows(), scripting.Rows(), str.Rows(), bits.Rows(), hash.Rows(), list.Rows(), set.Rows(), hll.Rows(), stream.Rows(), zset.Rows(), geo.Rows(), dump.Rows(), sorting.Rows())

@@ -291,6 +291,9 @@ func ExpiryBounds(slot base.Slot, throughMs int64) (lower, upper []byte) {
 	return lower, upper
 }
 
+// NodeKeyLen is the length of a NodeKey in bytes.
+const NodeKeyLen = nodePrefix + 8
+
 // NodeKey appends the key of a node of a collection's trees.
 func NodeKey(dst []byte, slot base.Slot, object, node uint64) []byte {
 	return binary.BigEndian.AppendUint64(nodeHead(dst, slot, object), node)

@@ -5,6 +5,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/command"
+	"coterie/internal/datatype"
 	"coterie/internal/keys"
 	"coterie/internal/keyspace"
 )
@@ -77,26 +78,39 @@ func runGetkeysinslot(c *command.Ctx) {
 // its slot, generation and hash, its place in the store's index.
 const recordOverhead = 32
 
-// runMemoryUsage answers the bytes of a key's record. Elements of a large
-// collection are kept outside of it and are not counted.
+// How many samples MEMORY USAGE takes of a large collection: bounds, and what it takes
+// by itself.
+const (
+	usageSamples    = 5
+	maxUsageSamples = 1000 // also for 0, which asks for all
+)
+
+// runMemoryUsage answers about how many bytes a key is stored in.
 func runMemoryUsage(c *command.Ctx) {
+	samples := int64(usageSamples)
 	switch {
 	case len(c.Args) == 3:
 	case len(c.Args) == 5 && command.Is(c.Args[3], "SAMPLES"):
-		if n, ok := parseInt(c.Args[4]); !ok || n < 0 {
+		n, ok := parseInt(c.Args[4])
+		if !ok || n < 0 {
 			c.Fail(errSyntax)
 			return
+		}
+		if samples = min(n, maxUsageSamples); n == 0 {
+			samples = maxUsageSamples
 		}
 	default:
 		c.Fail(errSyntax)
 		return
 	}
-	r := c.Lookup(c.Args[2])
+	c.Quiet, c.Reading = true, false
+	key := c.Args[2]
+	r := c.Lookup(key)
 	if !r.Exists() {
 		c.Out.Null()
 		return
 	}
-	c.Out.Int(int64(recordOverhead + len(c.Args[2]) + len(r.Body)))
+	c.Out.Int(int64(recordOverhead+len(key)+len(r.Body)) + datatype.Footprint(c, key, r, int(samples)))
 }
 
 // intsReply reads an array of n integers.

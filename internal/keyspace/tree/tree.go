@@ -238,6 +238,41 @@ func (t *Tree) At(i uint64) (key, value []byte, ok bool) {
 	return nil, nil, false
 }
 
+// Footprint estimates the bytes of all nodes, each with so many beside: by those on the
+// way to so many entries that are picked at random. The expected value is the truth,
+// whatever the shape of the tree.
+func (t *Tree) Footprint(samples, beside int, rnd func() uint64) int64 {
+	if t.root.Count == 0 || samples <= 0 {
+		return 0
+	}
+	if t.root.Height == 0 {
+		samples = 1
+	}
+	sum := 0.0
+	for range samples {
+		i, c := rnd()%t.root.Count, t.top()
+		for height := t.root.Height; ; height-- {
+			b := t.node(c.id, height)
+			if b == nil {
+				return 0
+			}
+			sum += float64(len(b)+beside) / float64(c.count) // the node's share of each entry below it
+			if height == 0 {
+				break
+			}
+			it := branch(b, c.count)
+			for it.next() && i >= it.count {
+				i -= it.count
+			}
+			if it.bad {
+				panic(malformed(c.id))
+			}
+			c = it.child
+		}
+	}
+	return int64(sum / float64(samples) * float64(t.root.Count))
+}
+
 // Scan visits the entries from position i on, until visit returns false. The
 // tree must not change meanwhile.
 func (t *Tree) Scan(i uint64, visit func(key, value []byte) bool) {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -64,6 +65,27 @@ func verify(t testing.TB, m *memory, r Root) {
 }
 
 // TestGolden pins the stored bytes.
+// TestFootprint: on average the estimate is the truth.
+func TestFootprint(t *testing.T) {
+	s := newMemory()
+	tree := Open(s, Root{})
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range uint64(5000) {
+		tree.InsertAt(rnd.Uint64N(i+1), make([]byte, rnd.IntN(200)))
+	}
+	tree.Root()
+	truth := 0.0
+	for _, b := range s.nodes {
+		truth += float64(len(b) + 7)
+	}
+	if got := float64(tree.Footprint(20_000, 7, rnd.Uint64)); math.Abs(got-truth) > truth/20 {
+		t.Errorf("%.0f, in truth %.0f", got, truth)
+	}
+	if got := Open(s, Root{}).Footprint(5, 7, rnd.Uint64); got != 0 {
+		t.Errorf("an empty tree takes %d", got)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	m := newMemory()
 	plain := Open(m, Root{})
