@@ -78,7 +78,11 @@ func placeOf(z *zset.Value, member []byte) (p point, ok bool) {
 	return cellOfScore(score).middle(), true
 }
 
-func geoPos(c *command.Ctx) {
+func geoPos(c *command.Ctx) { eachPlace(c, replyPoint, c.Out.NullArray) }
+
+// eachPlace replies for each member that a command names with its place, or
+// with none if it is not in the set.
+func eachPlace(c *command.Ctx, place func(*command.Ctx, point), none func()) {
 	z, ok := zset.Open(c, c.Args[1])
 	if !ok {
 		return
@@ -86,9 +90,9 @@ func geoPos(c *command.Ctx) {
 	c.Out.Array(len(c.Args) - 2)
 	for _, member := range c.Args[2:] {
 		if p, ok := placeOf(&z, member); ok {
-			replyPoint(c, p)
+			place(c, p)
 		} else {
-			c.Out.NullArray()
+			none()
 		}
 	}
 }
@@ -116,18 +120,7 @@ func replyDegrees(c *command.Ctx, f float64) {
 }
 
 func geoHash(c *command.Ctx) {
-	z, ok := zset.Open(c, c.Args[1])
-	if !ok {
-		return
-	}
-	c.Out.Array(len(c.Args) - 2)
-	for _, member := range c.Args[2:] {
-		if p, ok := placeOf(&z, member); ok {
-			c.Out.Bulk(geohash(p))
-		} else {
-			c.Out.Null()
-		}
-	}
+	eachPlace(c, func(c *command.Ctx, p point) { c.Out.Bulk(geohash(p)) }, c.Out.Null)
 }
 
 func geoDist(c *command.Ctx) {
