@@ -38,7 +38,7 @@ var beside = map[string][]string{
 	"storage/state/statetest": {"storage/state"},
 	"datatype/redistest":      {"resp"},
 	"datatype":                {"datatype/str", "datatype/bits", "datatype/hash", "datatype/list", "datatype/set", "datatype/hll", "datatype/stream", "datatype/zset", "datatype/geo", "datatype/dump", "datatype/sorting", "datatype/generic", "datatype/scripting"},
-	"redisfront":              {"datatype/scripting"},
+	"redisfront":              {"datatype", "datatype/scripting"},
 	"script":                  {"script/libs"},
 	"datatype/zset":           {"datatype/set"},
 	"datatype/dump":           {"datatype/hash", "datatype/list", "datatype/set", "datatype/stream", "datatype/zset"},
