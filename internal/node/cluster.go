@@ -327,7 +327,7 @@ func (n *Node) createReplica(p base.PartitionID, id base.ReplicaID) {
 func (n *Node) removeReplica(r *partition.Replica) {
 	p, id := r.Partition(), r.ID()
 	n.log.Info("replica removed", "partition", p, "replica", id)
-	bounds := partitionBounds(p, r.State().Span)
+	bounds := partition.Bounds(p, r.State().Span)
 	n.shard.Remove(p)
 	n.creating[p] = id
 	up := logstore.Update{

@@ -79,7 +79,7 @@ func (n *Node) sendSnapshot(s *partition.SendSnapshot) {
 	id := n.id.Incarnation<<32 | n.streamSeq
 	out := &outStream{node: send.Node, acks: make(chan wire.SnapshotAck, 2*snapshotWindow), lost: make(chan struct{})}
 	n.outStreams[id] = out
-	bounds := partitionBounds(send.Replica.Partition(), send.Replica.State().Span)
+	bounds := partition.Bounds(send.Replica.Partition(), send.Replica.State().Span)
 	n.metrics.snapshotsSent.Add(1)
 	n.background.Add(1)
 	go func() {
@@ -333,7 +333,7 @@ func (n *Node) ingest(p *pendingImport, pid base.PartitionID, old base.Span) (s 
 	if p == nil {
 		return s, errors.New("its files are gone")
 	}
-	if err := n.states.Ingest(p.imp, partitionBounds(pid, old)); err != nil {
+	if err := n.states.Ingest(p.imp, partition.Bounds(pid, old)); err != nil {
 		return s, err
 	}
 	b, ok, err := n.states.Get(keys.StateKey(pid), nil)

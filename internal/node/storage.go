@@ -10,7 +10,6 @@ import (
 	"coterie/internal/overlay"
 	"coterie/internal/partition"
 	"coterie/internal/storage/logstore"
-	"coterie/internal/storage/state"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -283,19 +282,3 @@ func (l logReader) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 }
 
 func (l logReader) Term(i uint64) (uint64, error) { return l.s.Term(l.p, i) }
-
-// partitionBounds are the key ranges that belong to a partition: its slots,
-// its own records, and for partition 0 the catalog's.
-func partitionBounds(p base.PartitionID, span base.Span) []state.Bounds {
-	var b []state.Bounds
-	if !span.Empty() {
-		lo, hi := keys.SpanBounds(span)
-		b = append(b, state.Bounds{Lower: lo, Upper: hi})
-	}
-	if p == base.Catalog {
-		lo, hi := keys.CatalogBounds()
-		b = append(b, state.Bounds{Lower: lo, Upper: hi})
-	}
-	lo, hi := keys.MetaBounds(p)
-	return append(b, state.Bounds{Lower: lo, Upper: hi})
-}

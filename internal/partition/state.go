@@ -9,6 +9,8 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/effects"
+	"coterie/internal/keys"
+	"coterie/internal/storage/state"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -228,4 +230,20 @@ func DecodeMembers(b []byte) (map[base.ReplicaID]base.NodeID, error) {
 		return nil, fmt.Errorf("%w: members", ErrState)
 	}
 	return m, nil
+}
+
+// Bounds are the key ranges that belong to a partition: its slots,
+// its own records, and for partition 0 the catalog's.
+func Bounds(p base.PartitionID, span base.Span) []state.Bounds {
+	var b []state.Bounds
+	if !span.Empty() {
+		lo, hi := keys.SpanBounds(span)
+		b = append(b, state.Bounds{Lower: lo, Upper: hi})
+	}
+	if p == base.Catalog {
+		lo, hi := keys.CatalogBounds()
+		b = append(b, state.Bounds{Lower: lo, Upper: hi})
+	}
+	lo, hi := keys.MetaBounds(p)
+	return append(b, state.Bounds{Lower: lo, Upper: hi})
 }

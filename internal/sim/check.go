@@ -33,7 +33,7 @@ func (c *cluster) digest(p *proc) {
 		p.digested[r.Partition()] = s.Index
 		h := xxhash.New()
 		h.Write(partition.AppendState(nil, s)) //nolint:errcheck // never fails
-		bounds := partitionBounds(r.Partition(), s.Span)
+		bounds := partition.Bounds(r.Partition(), s.Span)
 		for _, b := range bounds[:len(bounds)-1] {
 			it := r.Overlay().Iter(b.Lower, b.Upper)
 			for it.Next() {

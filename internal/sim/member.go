@@ -227,7 +227,7 @@ func (p *proc) removeReplica(r *partition.Replica) {
 	id, replica := r.Partition(), r.ID()
 	p.c.trace("n%d p%d replica %d removed", p.m.id, id, replica)
 	p.c.stats.Removed++
-	bounds := partitionBounds(id, r.State().Span)
+	bounds := partition.Bounds(id, r.State().Span)
 	p.shard.Remove(id)
 	p.creating[id] = replica
 	up := logstore.Update{

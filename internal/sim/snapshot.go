@@ -100,7 +100,7 @@ func (p *proc) export(r *partition.Replica) (parts [][]byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = view.Export(partitionBounds(r.Partition(), r.State().Span), snapshotChunk, func(chunk []byte) error {
+	err = view.Export(partition.Bounds(r.Partition(), r.State().Span), snapshotChunk, func(chunk []byte) error {
 		parts = append(parts, bytes.Clone(chunk))
 		return nil
 	})
@@ -329,7 +329,7 @@ func (p *proc) install(a partition.Append) {
 		if p.tornPlanted(&a) {
 			return
 		}
-		if err := p.m.states.Ingest(i.imp, partitionBounds(id, old)); err != nil {
+		if err := p.m.states.Ingest(i.imp, partition.Bounds(id, old)); err != nil {
 			p.c.violate("n%d p%d: ingest: %v", p.m.id, id, err)
 			return
 		}
@@ -361,19 +361,4 @@ func (p *proc) installed(a partition.Append, i *pendingImport) {
 	}
 	a.Snapshot = nil
 	p.enqueueLog(logWrite{appends: []partition.Append{a}, done: func() { p.point(pointSnapLogReset) }})
-}
-
-// partitionBounds are the key ranges of a partition, as in package node.
-func partitionBounds(p base.PartitionID, span base.Span) []state.Bounds {
-	var b []state.Bounds
-	if !span.Empty() {
-		lo, hi := keys.SpanBounds(span)
-		b = append(b, state.Bounds{Lower: lo, Upper: hi})
-	}
-	if p == base.Catalog {
-		lo, hi := keys.CatalogBounds()
-		b = append(b, state.Bounds{Lower: lo, Upper: hi})
-	}
-	lo, hi := keys.MetaBounds(p)
-	return append(b, state.Bounds{Lower: lo, Upper: hi})
 }
