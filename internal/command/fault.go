@@ -52,11 +52,7 @@ func (e *Evaluator) mend(p any, call Call, before kv.Savepoint, reply []byte) []
 	f := NewFault(name, p)
 	revert(&call, before)
 	if call.Caches != nil { // what they counted was taken back
-		for _, c := range call.Caches {
-			if c != nil {
-				c.Dirty()
-			}
-		}
+		call.Caches.Dirty()
 	}
 	e.ctx, e.call = Ctx{}, Call{}
 	e.out.Buf, e.inner.Buf = nil, nil

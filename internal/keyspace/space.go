@@ -98,9 +98,6 @@ func (s *Space) Bind(txn kv.Txn, pid base.PartitionID, span base.Span, db int, g
 	}
 }
 
-// Caches are a leader's, by namespace; nil where there is no limit.
-type Caches [Namespaces]*Cache
-
 // Limit says what the namespaces are limited to, from the next Bind on, and what
 // the leader remembers of them: nil where none have limits, and at who leads
 // nothing.

@@ -208,7 +208,7 @@ const settingEvents = "notify-keyspace-events"
 func (n *Node) applySettings() {
 	value := n.view.Meta.Settings[settingEvents]
 	n.evaluator.eval.Events, _ = keyspace.ParseClasses(value)
-	n.evaluator.limit(keyspace.ParseLimits(n.view.Meta.Settings))
+	n.evaluator.limits.Follow(keyspace.ParseLimits(n.view.Meta.Settings))
 	n.front.Settings(map[string]string{settingEvents: value})
 	n.front.Limits(n.view.Meta.Settings)
 }

@@ -26,10 +26,8 @@ type evaluator struct {
 	eval    *command.Evaluator
 	scripts *scripting.Machine
 	parts   map[base.PartitionID]*housekeeping
-	// limits are nil while no namespace has one; limitsAt counts their changes.
-	limits   *keyspace.NamespaceLimits
-	limitsAt uint64
-	evicted  atomic.Uint64 // keys, as of the last housekeeping
+	limits  keyspace.Limited
+	evicted atomic.Uint64 // keys, as of the last housekeeping
 	// watching says that there was a group since the last look at any part's
 	// watches: most clusters never have one.
 	watching bool
@@ -48,8 +46,7 @@ type housekeeping struct {
 	sweepAt  uint16
 	watches  command.Watches
 	uses     *keyspace.Uses
-	caches   keyspace.Caches
-	limitsAt uint64 // as of which caches are
+	caches   keyspace.LedCaches
 }
 
 var _ partition.Evaluator = (*evaluator)(nil)
@@ -87,8 +84,8 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 		Txn: txn, Partition: txn.Partition(), Span: txn.Span(), DB: req.DB, Proto: req.Proto, Args: req.Args,
 		Uses: e.part(txn).uses, Waiters: txn.Waiters(), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}
-	if e.limits != nil {
-		call.Limits, call.Caches, call.NoEvict = e.limits, e.caches(txn), txn.Preparing()
+	if e.limits.Now != nil {
+		call.Limits, call.Caches, call.NoEvict = e.limits.Now, e.caches(txn), txn.Preparing()
 	}
 	if req.Flags&partition.Group != 0 {
 		e.watching = true
@@ -108,56 +105,23 @@ func (e *evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply [
 	return reply
 }
 
-// limit follows the limits of namespaces.
-func (e *evaluator) limit(limits keyspace.NamespaceLimits) {
-	switch {
-	case !limits.Any():
-		e.limits = nil
-	case e.limits == nil || *e.limits != limits:
-		e.limits = &limits
-	default:
-		return
-	}
-	e.limitsAt++
-}
-
 // caches are what the leadership remembers of limited namespaces.
 func (e *evaluator) caches(txn *partition.Txn) *keyspace.Caches {
-	h := e.part(txn)
-	if h.limitsAt != e.limitsAt {
-		h.limitsAt = e.limitsAt
-		for db, limit := range e.limits {
-			switch c := h.caches[db]; {
-			case limit.Bytes == 0:
-				h.caches[db] = nil
-			case c == nil:
-				h.caches[db] = keyspace.NewCache(limit, txn.Span(), txn.Now().Millis())
-			default:
-				c.Follow(limit, txn.Span())
-			}
-		}
-	}
-	return &h.caches
+	return e.part(txn).caches.Follow(&e.limits, txn.Span(), txn.Now().Millis())
 }
 
 // maintain is the housekeeping of limited namespaces.
 func (e *evaluator) maintain(txn *partition.Txn, expired bool) (more bool) {
 	caches := e.caches(txn)
-	for _, c := range caches {
-		if expired && c != nil {
-			c.Dirty()
-		}
+	if expired {
+		caches.Dirty()
 	}
-	more = keyspace.Maintain(txn, txn.Partition(), txn.Span(), e.limits, caches, e.eval.Events, func(db int, key []byte) {
+	more = keyspace.Maintain(txn, txn.Partition(), txn.Span(), e.limits.Now, caches, e.eval.Events, func(db int, key []byte) {
 		name := command.WatchedKey(uint8(db), key)
 		e.part(txn).watches.Touch(name)
 		txn.Waiters().Touch(name)
 	})
-	for _, c := range caches {
-		if c != nil {
-			e.evicted.Add(c.TakeEvicted())
-		}
-	}
+	e.evicted.Add(caches.TakeEvicted())
 	return more
 }
 
@@ -165,11 +129,7 @@ func (e *evaluator) maintain(txn *partition.Txn, expired bool) (more bool) {
 // who watch keys that are gone.
 func (e *evaluator) flushed(txn *partition.Txn) {
 	h := e.part(txn)
-	for _, c := range h.caches {
-		if c != nil {
-			c.Forget()
-		}
-	}
+	h.caches.Forget()
 	h.sweeping, h.sweepAt = true, txn.Span().Lo
 	txn.Waiters().TouchAll()
 }
@@ -194,12 +154,8 @@ func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
 		e.part(txn).watches.TouchAll()
 		return
 	}
-	if e.limits != nil { // counters, too
-		for _, c := range e.caches(txn) {
-			if c != nil {
-				c.Dirty()
-			}
-		}
+	if e.limits.Now != nil { // counters, too
+		e.caches(txn).Dirty()
 	}
 	if e.watching {
 		e.part(txn).watches.TouchSlots(slots)
@@ -232,7 +188,7 @@ func (e *evaluator) Background(txn *partition.Txn) (more bool) {
 			txn.Waiters().Expired()
 		}
 	}
-	if e.limits != nil {
+	if e.limits.Now != nil {
 		more = e.maintain(txn, more) || more
 	}
 	if h.sweeping {

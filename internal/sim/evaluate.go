@@ -21,7 +21,7 @@ type evaluator struct {
 	real *command.Evaluator
 	// scripts are those that the process knows.
 	scripts *script.Store
-	limits  *limited
+	limits  *keyspace.Limited
 	sweep   map[base.PartitionID]uint16 // slot to go on at
 	watch   map[base.PartitionID]*watching
 }
@@ -32,8 +32,7 @@ type watching struct {
 	term   uint64
 	values map[string]string // of what is watched, for BugValueWatch
 
-	caches   keyspace.Caches
-	limitsAt uint64 // as of which they are
+	caches keyspace.LedCaches
 }
 
 func (e evaluator) watching(txn *partition.Txn) *watching {
@@ -65,7 +64,7 @@ func commandTable() *command.Table {
 // newEvaluator makes one process's evaluator.
 func (m *machine) newEvaluator() evaluator {
 	e := evaluator{
-		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}), scripts: script.NewStore(), limits: &limited{},
+		m: m, real: command.NewEvaluator(m.c.table, keyspace.Limits{MaxString: maxString}), scripts: script.NewStore(), limits: &keyspace.Limited{},
 		sweep: map[base.PartitionID]uint16{}, watch: map[base.PartitionID]*watching{},
 	}
 	scripting.Attach(e.real, e.scripts, nil)
@@ -91,8 +90,8 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 		Group: req.Flags&partition.Group != 0, Gateway: req.Origin.Gateway, Watches: e.watches(txn),
 		Waiters: e.waitersPlanted(txn, req), Blocking: req.Flags&partition.Blocking != 0, Waited: req.Waited(),
 	}
-	if e.limits.now != nil {
-		call.Limits, call.Caches, call.NoEvict = e.limits.now, e.caches(txn), txn.Preparing()
+	if e.limits.Now != nil {
+		call.Limits, call.Caches, call.NoEvict = e.limits.Now, e.caches(txn), txn.Preparing()
 	}
 	before, start := e.usage(&call), len(reply)
 	over := e.roomyPlanted(&call)
@@ -142,7 +141,7 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 		e.watches(txn).TouchAll()
 		txn.Waiters().Expired()
 	}
-	if e.limits.now != nil {
+	if e.limits.Now != nil {
 		more = e.maintain(txn, more) || more
 	}
 	return more

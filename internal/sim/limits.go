@@ -15,53 +15,16 @@ import (
 	"coterie/internal/partition"
 )
 
-// limited is the limits of namespaces as a process knows them: nil while none has
-// one; at counts their changes.
-type limited struct {
-	now *keyspace.NamespaceLimits
-	at  uint64
-}
-
-// follow takes what the catalog says, as package node's evaluator does.
-func (l *limited) follow(settings map[string]string) {
-	limits := keyspace.ParseLimits(settings)
-	switch {
-	case !limits.Any():
-		l.now = nil
-	case l.now == nil || *l.now != limits:
-		l.now = &limits
-	default:
-		return
-	}
-	l.at++
-}
-
 // caches are what the leadership remembers of limited namespaces.
 func (e evaluator) caches(txn *partition.Txn) *keyspace.Caches {
-	h := e.watching(txn)
-	if h.limitsAt != e.limits.at {
-		h.limitsAt = e.limits.at
-		for db, limit := range e.limits.now {
-			switch c := h.caches[db]; {
-			case limit.Bytes == 0:
-				h.caches[db] = nil
-			case c == nil:
-				h.caches[db] = keyspace.NewCache(limit, txn.Span(), txn.Now().Millis())
-			default:
-				c.Follow(limit, txn.Span())
-			}
-		}
-	}
-	return &h.caches
+	return e.watching(txn).caches.Follow(e.limits, txn.Span(), txn.Now().Millis())
 }
 
 // maintain is the housekeeping of limited namespaces.
 func (e evaluator) maintain(txn *partition.Txn, expired bool) (more bool) {
 	caches := e.caches(txn)
-	for _, c := range caches {
-		if expired && c != nil {
-			c.Dirty()
-		}
+	if expired {
+		caches.Dirty()
 	}
 	more = keyspace.Maintain(txn, txn.Partition(), txn.Span(), e.limitsPlanted(txn), caches, 0, func(db int, key []byte) {
 		e.m.c.met(eventEvictedBehind)
@@ -69,24 +32,16 @@ func (e evaluator) maintain(txn *partition.Txn, expired bool) (more bool) {
 		e.watches(txn).Touch(name)
 		txn.Waiters().Touch(name)
 	})
-	for _, c := range caches {
-		if c != nil {
-			e.m.c.stats.Evicted += int(c.TakeEvicted())
-		}
-	}
+	e.m.c.stats.Evicted += int(caches.TakeEvicted())
 	return more
 }
 
 // wroteLimited says that a transaction has written counters of limited namespaces.
 func (e evaluator) wroteLimited(txn *partition.Txn) {
-	if e.limits.now == nil || e.m.c.opts.Bug == BugUntoldCache {
+	if e.limits.Now == nil || e.m.c.opts.Bug == BugUntoldCache {
 		return
 	}
-	for _, c := range e.caches(txn) {
-		if c != nil {
-			c.Dirty()
-		}
-	}
+	e.caches(txn).Dirty()
 }
 
 // usage is how far a call's namespace is used, if it has a limit.
@@ -137,7 +92,7 @@ func (o *op) setHere() {
 		name, value := o.Command[2], o.Command[3]
 		if bytes, err := strconv.ParseUint(value, 10, 64); err == nil {
 			epoch := uint32((epochSeconds + g.p.c.now) / second)
-			if l := g.p.evaluator.limits.now; l != nil {
+			if l := g.p.evaluator.limits.Now; l != nil {
 				for db, limit := range l {
 					if name == keyspace.LimitSetting(keyspace.SettingMemory, db) && limit.Bytes > 0 {
 						epoch = limit.Epoch
@@ -167,14 +122,14 @@ const epochSeconds = second
 // there; and where every key may go, that is no more than the limit.
 func (c *cluster) checkSizes() {
 	for _, m := range c.machines {
-		if m.proc == nil || m.proc.evaluator.limits.now == nil {
+		if m.proc == nil || m.proc.evaluator.limits.Now == nil {
 			continue
 		}
 		for _, r := range m.proc.shard.Replicas() {
 			if !r.Ready() || r.Partition() == base.Catalog || !r.Leads() {
 				continue
 			}
-			for db, limit := range m.proc.evaluator.limits.now {
+			for db, limit := range m.proc.evaluator.limits.Now {
 				if limit.Bytes == 0 {
 					continue
 				}
@@ -229,9 +184,9 @@ func sizeOf(r kv.Reader, slot base.Slot, gen uint32) (n int64) {
 // limitsPlanted are the limits that housekeeping goes by.
 func (e evaluator) limitsPlanted(txn *partition.Txn) *keyspace.NamespaceLimits {
 	if e.m.c.opts.Bug != BugEvictsAny {
-		return e.limits.now
+		return e.limits.Now
 	}
-	all, caches := *e.limits.now, e.caches(txn)
+	all, caches := *e.limits.Now, e.caches(txn)
 	for db := range all {
 		if all[db].Bytes > 0 {
 			all[db].Policy = keyspace.AllKeysRandom

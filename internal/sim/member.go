@@ -7,6 +7,7 @@ import (
 
 	"coterie/internal/base"
 	"coterie/internal/catalog"
+	"coterie/internal/keyspace"
 	"coterie/internal/partition"
 	"coterie/internal/placement"
 	"coterie/internal/storage/logstore"
@@ -136,7 +137,7 @@ func (p *proc) loadCatalog(r *partition.Replica) {
 			p.c.dial(p.c.link(p.m.id, n.ID))
 		}
 	}
-	p.evaluator.limits.follow(v.Meta.Settings)
+	p.evaluator.limits.Follow(keyspace.ParseLimits(v.Meta.Settings))
 	p.loadScripts(r)
 	p.placeReplicas()
 }

@@ -183,7 +183,7 @@ func (g *gateway) catchUp() bool {
 func (g *gateway) evaluate(job *spanning.Job) (partition.Status, []byte) {
 	c, p := g.p.c, g.p
 	e := p.takeEvaluator()
-	e.Limits = p.evaluator.limits.now
+	e.Limits = p.evaluator.limits.Now
 	status, reply := spanning.Run(g, e, job)
 	if p.dead {
 		return status, nil
