@@ -2,7 +2,6 @@ package datatype_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -57,14 +56,10 @@ func differ(t *testing.T, r *redistest.Conn, proto uint8, seed uint64) {
 
 // checkSame compares all values at the end.
 func checkSame(t *testing.T, s *server, r *redistest.Conn) {
-	for _, key := range []string{"a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "l1", "s2", "{t}s3", "bigset", "l1", "l2", "{t}l3", "biglist", "z1", "z2", "{t}z3", "zbig", "zlex", "zlexbig", "geo", "geobig", "geodist"} {
-		for _, line := range []string{"get", "hgetall", "smembers", "lrange 0 -1", "type", "zrange 0 -1 withscores"} {
-			name, rest, _ := strings.Cut(line, " ")
-			args := append([]string{name, key}, strings.Fields(rest)...)
-			want, got := r.Run(t, args)[0], s.run(args...)
-			if !redistest.Alike(args, want, got) {
-				t.Errorf("at the end %q:\n  here  %q\n  redis %q", args, got, want)
-			}
+	for _, args := range redistest.Everything() {
+		want, got := r.Run(t, args)[0], s.run(args...)
+		if !redistest.Alike(args, want, got) {
+			t.Errorf("at the end %q:\n  here  %q\n  redis %q", args, got, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"bytes"
 	"slices"
 
 	"coterie/internal/base"
@@ -19,6 +20,7 @@ type across struct {
 	owners []*awaiting
 	events chan struct{} // of one: something is new about owners
 	ended  chan []byte   // of one: the reply to end with
+	looked bool          // it has been evaluated
 }
 
 // awaiting is one partition's part.
@@ -88,9 +90,18 @@ func (s *session) blockAcross(o *op, timeout int64) {
 	}()
 }
 
-// run returns the command's reply.
+// run returns the command's reply. Before it says that there was nothing it has
+// looked once, however soon its time is up.
 func (x *across) run() []byte {
 	c := &reach{s: x.b.s, dir: x.b.s.f.router.Directory()}
+	reply := x.serve(c)
+	if !x.looked && bytes.Equal(reply, x.b.null) {
+		reply, _ = x.evaluate(c, nil)
+	}
+	return reply
+}
+
+func (x *across) serve(c *reach) []byte {
 	if why := x.divide(c); why != "" {
 		return []byte("-" + why + "\r\n")
 	}
@@ -102,12 +113,8 @@ func (x *across) run() []byte {
 			return reply
 		}
 		x.b.Waits(nil)
-		status, reply, over := x.evaluate(c)
-		if over {
+		if reply, over := x.evaluate(c, x.ended); over || !isNull(reply) {
 			return reply
-		}
-		if status != partition.Done || !isNull(reply) {
-			return answer(x.b.s, &partition.Request{Status: status, Reply: reply})
 		}
 		if reply, over := x.wait(func(a *awaiting) bool { return a.done }, false); over {
 			return reply
@@ -120,20 +127,21 @@ func (x *across) run() []byte {
 const maxAcrossKeys = 2 << 10
 
 // evaluate runs the command, when its turn comes. over is true if it has ended before.
-func (x *across) evaluate(c *reach) (status partition.Status, reply []byte, over bool) {
+func (x *across) evaluate(c *reach, ended <-chan []byte) (reply []byte, over bool) {
 	f := x.b.s.f
 	turn := f.acrossTurns.ask(len(x.job.Keys))
 	defer f.acrossTurns.giveBack(turn)
 	select {
 	case <-turn.come:
-	case reply := <-x.ended:
-		return partition.Done, reply, true
+	case reply := <-ended:
+		return reply, true
 	case <-f.closing:
-		return partition.Done, []byte(replyUnblocked), true
+		return []byte(replyUnblocked), true
 	}
 	job := x.job
-	status, reply = f.evaluateJob(c, &job, nil, nil)
-	return status, reply, false
+	status, reply := f.evaluateJob(c, &job, nil, nil)
+	x.looked = true
+	return answer(x.b.s, &partition.Request{Status: status, Reply: reply}), false
 }
 
 // divide finds the partitions of the keys.

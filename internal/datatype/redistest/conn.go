@@ -91,3 +91,6 @@ func (r *Conn) Run(t testing.TB, commands ...[]string) [][]byte {
 	}
 	return replies
 }
+
+// Close ends the connection.
+func (r *Conn) Close() { _ = r.conn.Close() }

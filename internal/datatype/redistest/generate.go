@@ -138,6 +138,15 @@ func (g Generator) Command() []string {
 	return args
 }
 
+// Everything is commands that read all that Generator.Command can have made.
+func Everything() (commands [][]string) {
+	for _, key := range []string{"a", "b", "c", "{t}1", "{t}2", "", "h1", "h2", "{t}h3", "big", "s1", "l1", "s2", "{t}s3", "bigset", "l2", "{t}l3", "biglist", "z1", "z2", "{t}z3", "zbig", "zlex", "zlexbig", "geo", "geobig", "geodist"} {
+		commands = append(commands, List("type", key), List("get", key), List("hgetall", key), List("smembers", key),
+			List("lrange", key, "0", "-1"), List("zrange", key, "0", "-1", "withscores"))
+	}
+	return commands
+}
+
 func (g Generator) sensible() []string {
 	switch g.IntN(6) {
 	case 0:

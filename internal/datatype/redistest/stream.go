@@ -81,8 +81,8 @@ func (g Generator) streamsAndIDs(id func() string) []string {
 	return out
 }
 
-// StreamCommand makes a command about streams.
-func (g Generator) StreamCommand() []string {
+// streamCommand makes a command about streams.
+func (g Generator) streamCommand() []string {
 	k := g.streamKey()
 	switch g.IntN(31) {
 	case 0, 1, 2, 3, 4, 5:
@@ -133,4 +133,27 @@ func (g Generator) StreamCommand() []string {
 		return Join("xinfo", Pick(g, List("STREAM", k), List("STREAM", k, "FULL"), List("stream", k, "full", "count", Pick(g, "1", "0", "-1", "x")),
 			List("STREAM", k, "FULL", "3"), List("groups", k), List("consumers", k, g.groupName()), List("groups", k, "x")))
 	}
+}
+
+// StreamCommands makes n random commands about streams, with those around them
+// that make every version answer alike, and a look at all streams at the end.
+func (g Generator) StreamCommands(n int) [][]string {
+	commands := [][]string{List("set", "str", "v"), List("xgroup", "create", "x", "g1", "0", "mkstream")}
+	keys := []string{"x", "y", "{t}z"}
+	for range n {
+		args := g.streamCommand()
+		switch args[0] { // a later version makes the consumer in any case
+		case "xclaim", "xautoclaim":
+			commands = append(commands, Join("xgroup", List("createconsumer"), args[1:4]))
+		case "xreadgroup":
+			for _, k := range keys {
+				commands = append(commands, Join("xgroup", List("createconsumer", k), args[2:4]))
+			}
+		}
+		commands = append(commands, args)
+	}
+	for _, k := range keys {
+		commands = append(commands, List("xinfo", "stream", k, "full", "count", "0"), List("xinfo", "groups", k))
+	}
+	return commands
 }
