@@ -123,6 +123,11 @@ func (s *session) request(o *op, p base.PartitionID, slot base.Slot) {
 			return
 		}
 	}
+	s.sendOne(o, p, slot)
+}
+
+// sendOne is request for what does not wait.
+func (s *session) sendOne(o *op, p base.PartitionID, slot base.Slot) {
 	s.fill(&o.req, o, o.cmd)
 	o.req.Partition, o.req.Slot = p, slot
 	o.req.Args = o.args
@@ -138,13 +143,14 @@ func (s *session) fill(r *partition.Request, sink partition.Sink, e *entry) {
 	}
 }
 
-// anywhere sends a command without keys to some partition.
+// anywhere sends a command without keys to some partition. There is nothing that
+// it could wait for.
 func (s *session) anywhere(o *op) {
 	p := s.directory().some()
 	if p == nil {
 		s.refuse(o.cmd, errNoOwner)
 		return
 	}
-	s.request(o, p.ID, 0)
+	s.sendOne(o, p.ID, 0)
 	o.req.Flags |= partition.Whole
 }

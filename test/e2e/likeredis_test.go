@@ -24,6 +24,11 @@ func TestLikeRedisThroughFailovers(t *testing.T) {
 	c := newCluster(t, 3, "--max-value-size", "1MiB")
 	gateway := c.nodes[2]
 	s := seed(t)
+	for _, n := range c.nodes { // with no keys, whoever leads
+		sameReplies(t, redistest.Dial(t, n.redis), redistest.Dial(t, theirs), redistest.NewGenerator(s, 0), [][]string{
+			{"blmpop", "1", "5", "a", "left"}, {"bzmpop", "1", "x", "a", "min"}, {"lmpop", "5", "a", "left"},
+		})
+	}
 	var (
 		stop = make(chan struct{})
 		wg   sync.WaitGroup

@@ -13,7 +13,7 @@ import (
 var (
 	flagFor     = flag.Duration("e2e.for", 20*time.Second, "how long TestLinearizable disturbs its cluster")
 	flagKills   = flag.Int("e2e.kills", 3, "leaders that TestLeaderKillGap kills")
-	flagLike    = flag.Duration("e2e.like", 12*time.Second, "how long TestLikeRedisThroughFailovers compares")
+	flagLike    = flag.Duration("e2e.like", 8*time.Second, "how long TestLikeRedisThroughFailovers compares")
 	flagSeed    = flag.Uint64("e2e.seed", 0, "seed of the fault schedules; 0 takes one from the clock and prints it")
 	flagMembers = flag.Int("e2e.members", 100_000, "members of TestLargeSortedSet's set")
 	flagRace    = flag.Bool("e2e.race", raceEnabled, "build the nodes with the race detector; default as the test itself")
