@@ -29,7 +29,7 @@ func (s *session) execute(o *op) {
 	}
 	if e != nil {
 		s.commands.Store(s.commands.Load() + 1)
-		if s.lastCmd.Load() != e {
+		if s.lastCmd.Load() != e && !e.pushes {
 			s.lastCmd.Store(e)
 		}
 		o.cmd = e
@@ -68,6 +68,9 @@ func (s *session) execute(o *op) {
 		default:
 			s.route(o)
 		}
+	}
+	if e != nil && e.pushes { // who sees in CLIENT LIST that a client has unsubscribed may rely on it
+		s.lastCmd.Store(e)
 	}
 	if s.silence == replySkip {
 		s.silence = replyOn

@@ -254,3 +254,23 @@ func TestSubscribersEnd(t *testing.T) {
 		waitFor(t, "the subscriber's end", func() bool { return r.front.broker.Stats().Bytes == 0 })
 	}
 }
+
+// TestSeenToUnsubscribe: what CLIENT LIST says that a client has done last, of
+// subscriptions, is done.
+func TestSeenToUnsubscribe(t *testing.T) {
+	r := newFake(t, fakeLoop, 1)
+	addr, _ := serveFake(t, r, Limits{})
+	for range 200 {
+		one, other := dialFake(t, addr), dialFake(t, addr)
+		one.ask(t, "SUBSCRIBE c")
+		one.send("UNSUBSCRIBE\r\n")
+		for !strings.Contains(other.ask(t, "CLIENT LIST"), "cmd=unsubscribe") {
+			continue
+		}
+		if got := other.ask(t, "PUBLISH c hello"); got != ":0\r\n" {
+			t.Fatalf("after UNSUBSCRIBE: %s", got)
+		}
+		one.Close()
+		other.Close()
+	}
+}
