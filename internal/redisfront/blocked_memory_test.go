@@ -15,6 +15,9 @@ const maxBlockedClient = 10 << 10
 
 // TestMemoryOfBlocked: who waits costs next to nothing.
 func TestMemoryOfBlocked(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has memory of its own")
+	}
 	const clients = 500
 	for _, test := range []struct {
 		name       string

@@ -57,18 +57,27 @@ func cmdReset(s *session, _ [][]byte) {
 }
 
 func cmdSelect(s *session, args [][]byte) {
-	n, ok := parseInt(args[1])
+	n, why := s.database(args[1])
+	if why != "" {
+		s.rw.Error(why)
+		return
+	}
+	s.db.Store(uint32(n))
+	s.rw.Simple("OK")
+}
+
+// database reads the number of a database that the connection may select.
+func (s *session) database(arg []byte) (n int64, why string) {
+	n, ok := parseInt(arg)
 	switch {
 	case !ok:
-		s.rw.Error(errNotInteger)
+		return 0, errNotInteger
 	case s.cluster && n != 0:
-		s.rw.Error("ERR SELECT is not allowed in cluster mode")
+		return 0, "ERR SELECT is not allowed in cluster mode"
 	case n < 0 || n >= Databases:
-		s.rw.Error("ERR DB index is out of range")
-	default:
-		s.db.Store(uint32(n))
-		s.rw.Simple("OK")
+		return 0, "ERR DB index is out of range"
 	}
+	return n, ""
 }
 
 const errWrongPass = "WRONGPASS invalid username-password pair or user is disabled."

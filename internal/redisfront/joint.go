@@ -29,6 +29,7 @@ type member struct {
 // spreadCommand is one command, and who has a part of it.
 type spreadCommand struct {
 	e     *entry
+	db    uint8
 	by    []*member
 	parts []share // likewise
 }
@@ -47,7 +48,7 @@ func (x *spread) member(p *Partition, slot base.Slot) *member {
 
 // add puts a command behind those before it.
 func (x *spread) add(e *entry, shares []share, db uint8) {
-	c := spreadCommand{e: e, parts: shares}
+	c := spreadCommand{e: e, db: db, parts: shares}
 	for _, sh := range shares {
 		m := x.member(sh.p, sh.slot)
 		m.group = append(m.group, command.Grouped{DB: db, Args: sh.args})
@@ -77,15 +78,16 @@ func (x *spread) begin(w *resp.Writer) bool {
 
 // writeExec makes EXEC's reply of the partitions' and the front's own, which
 // are nil where a partition's belongs.
-func (x *spread) writeExec(w *resp.Writer, own []func(*resp.Writer)) {
+func (x *spread) writeExec(w *resp.Writer, own []ownReply) {
 	if !x.begin(w) {
 		return
 	}
+	settleOwn(own)
 	w.Array(len(own))
 	next := 0
-	for _, write := range own {
-		if write != nil {
-			write(w)
+	for _, o := range own {
+		if o.write != nil {
+			o.write(w)
 			continue
 		}
 		x.commands[next].write(w)
@@ -137,8 +139,15 @@ var _ txn.Sink = (*joint)(nil)
 // joinUp puts an op into the batch whose commands are a transaction over
 // partitions. It is the last of its batch, see transact.
 func (s *session) joinUp(o *op, x *spread, watched [][]byte, write func(*resp.Writer)) {
+	s.joint = s.jointOf(o, x, watched)
+	s.joint.write = write
+	s.enqueue(o)
+}
+
+// jointOf makes a transaction over partitions.
+func (s *session) jointOf(o *op, x *spread, watched [][]byte) *joint {
 	slices.SortFunc(x.members, func(a, b *member) int { return int(a.p.ID) - int(b.p.ID) })
-	j := &joint{o: o, x: x, watched: watched, write: write}
+	j := &joint{o: o, x: x, watched: watched}
 	j.t = txn.Transaction{
 		Session: s.id, Proto: uint8(s.proto.Load()), DB: uint8(s.db.Load()),
 		Once: len(watched) > 0, ReadOnly: len(watched) == 0 && x.readOnly(), Sink: j, Parts: make([]txn.Part, len(x.members)),
@@ -146,8 +155,7 @@ func (s *session) joinUp(o *op, x *spread, watched [][]byte, write func(*resp.Wr
 	for i, m := range x.members {
 		j.t.Parts[i] = txn.Part{Partition: m.p.ID, Slot: m.slot, Args: command.ExecGroup(s.id, m.watched, m.group)}
 	}
-	s.joint = j
-	s.enqueue(o)
+	return j
 }
 
 // joinShares is joinUp of one command.
@@ -163,12 +171,29 @@ func (j *joint) CompleteTxn(t *txn.Transaction) {
 		j.o.s.finish(j.o, answer(j.o.s, &partition.Request{Status: t.Status, Reply: t.Reply}))
 		return
 	}
-	for i, m := range j.x.members {
-		m.reply = t.Parts[i].Reply
-	}
+	j.takeReplies()
 	w := resp.Writer{Proto: int(t.Proto)}
 	j.write(&w)
 	j.o.s.finish(j.o, w.Buf)
+}
+
+// takeReplies gives the members what the partitions said.
+func (j *joint) takeReplies() {
+	for i, m := range j.x.members {
+		m.reply = j.t.Parts[i].Reply
+	}
+}
+
+// unwatchRest ends the watching of what may still be watched behind a transaction.
+func (s *session) unwatchRest(j *joint, over bool) {
+	if len(j.watched) == 0 || over && j.t.Committed() {
+		return
+	}
+	s.watched = j.watched
+	s.unwatchQuietly()
+	s.f.router.Submit(s.reqs)
+	clear(s.reqs)
+	s.reqs = s.reqs[:0]
 }
 
 // transact hands the transaction over, behind what came before it, and waits
@@ -180,12 +205,6 @@ func (s *session) transact() bool {
 	s.submit()
 	s.f.router.Transact(&j.t)
 	over, ok := s.settle()
-	if len(j.watched) > 0 && (!over || !j.t.Committed()) { // some may still be watched
-		s.watched = j.watched
-		s.unwatchQuietly()
-		s.f.router.Submit(s.reqs)
-		clear(s.reqs)
-		s.reqs = s.reqs[:0]
-	}
+	s.unwatchRest(j, over)
 	return ok
 }

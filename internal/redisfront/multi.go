@@ -273,11 +273,10 @@ func (s *session) together(t *multi) (*spread, [][]share) {
 	return x, placed
 }
 
-// exec answers the commands that the front itself answers, at once, and has
-// the others run by their partitions. Its replies take their places among the
-// front's own.
+// exec has a transaction's commands run by their partitions, and answers those that the
+// front itself answers when it is known that the others were run. Its replies take their
+// places among the partitions'.
 func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][]byte) {
-	own := make([]func(*resp.Writer), len(t.queued)) // nil: the partitions'
 	if s.tracker.Load() != nil {
 		for _, q := range t.queued {
 			s.noteReads(q.e, q.args)
@@ -289,62 +288,153 @@ func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][
 			s.hold()
 		}
 	}
+	db, locals := uint8(s.db.Load()), false
 	for i, q := range t.queued {
-		if q.e.keyed() {
-			x.add(q.e, placed[i], uint8(s.db.Load()))
-			continue
-		}
-		if q.e.publishes() {
-			own[i] = s.publishLater(q)
-			continue
-		}
-		kept := s.rw.Buf
-		s.rw.Buf, s.rw.Proto = []byte{}, int(s.proto.Load())
-		if q.e.local != nil {
-			q.e.local(s, q.args)
-		} else {
-			s.rw.Simple("OK") // UNWATCH: EXEC ends it in any case
-		}
-		reply := s.rw.Buf
-		own[i], s.rw.Buf = func(w *resp.Writer) { w.Raw(reply) }, kept
-	}
-	if x.here {
-		m := x.members[0]
-		j := &spanned{o: o, job: spanning.Job{Args: command.ExecGroup(s.id, nil, m.group), Group: true, Watched: watched}}
-		for _, c := range x.commands {
-			j.job.Keys = s.watchedKeys(j.job.Keys, c.e, c.parts[0].args)
-			// The first script stands for all: it is shown, and killed.
-			if e, args := s.script(c.e, c.parts[0].args); j.script == nil && e != nil && e.spec.Group == "scripting" {
-				j.script = &scriptOf{args: args, eval: strings.HasPrefix(e.full, "eval")}
+		switch {
+		case q.e.keyed():
+			x.add(q.e, placed[i], db)
+		case q.e.full == "select":
+			if to, why := s.database(q.args[1]); why == "" { // for the commands behind it
+				db = uint8(to)
 			}
+			locals = true
+		default:
+			locals = locals || q.e.local != nil && !q.e.publishes()
 		}
-		j.write = func(w *resp.Writer, reply []byte) {
-			m.reply = reply
+	}
+	own := s.ownReplies(t)
+	switch {
+	case x.here:
+		s.execHere(o, x, watched, own)
+	case locals && len(x.members) > 0:
+		s.execFirst(o, x, watched, own)
+	case len(x.members) > 1:
+		s.joinUp(o, x, watched, func(w *resp.Writer) { x.writeExec(w, own) })
+	default:
+		f := &fan{parts: make([]part, len(x.members))}
+		if len(x.members) == 0 { // there is nothing to wait for
+			settleOwn(own)
+		}
+		f.merge = func(w *resp.Writer, f *fan) {
+			for i := range f.parts {
+				x.members[i].reply = f.parts[i].reply
+			}
 			x.writeExec(w, own)
 		}
-		s.span(j)
-		return
+		for i, m := range x.members {
+			s.fillExec(&f.parts[i].req, &f.parts[i], o, m)
+			f.parts[i].f = f
+		}
+		s.launch(o, f)
 	}
-	if len(x.members) > 1 {
-		s.joinUp(o, x, watched, func(w *resp.Writer) { x.writeExec(w, own) })
-		return
+}
+
+// ownReply is the front's reply to a command of a transaction.
+type ownReply struct {
+	// run, if there is one, has to be done for it, on the session's goroutine.
+	run   func() (reply []byte)
+	write func(*resp.Writer) // nil, and no run: it is the partitions'
+}
+
+func raw(reply []byte) func(*resp.Writer) { return func(w *resp.Writer) { w.Raw(reply) } }
+
+// settleOwn does what has to be done for replies, before anything is published.
+func settleOwn(own []ownReply) {
+	for i := range own {
+		if own[i].run != nil {
+			own[i] = ownReply{write: raw(own[i].run())}
+		}
 	}
-	f := &fan{parts: make([]part, len(x.members))}
-	f.merge = func(w *resp.Writer, f *fan) {
-		for i := range f.parts {
-			x.members[i].reply = f.parts[i].reply
+}
+
+// ownReplies are the replies to the front's own commands.
+func (s *session) ownReplies(t *multi) []ownReply {
+	own := make([]ownReply, len(t.queued))
+	for i, q := range t.queued {
+		switch {
+		case q.e.keyed():
+		case q.e.publishes():
+			own[i].write = s.publishLater(q)
+		case q.e.local == nil: // UNWATCH: EXEC ends it in any case
+			own[i].write = func(w *resp.Writer) { w.Simple("OK") }
+		default:
+			own[i].run = func() []byte {
+				kept := s.rw.Buf
+				s.rw.Buf, s.rw.Proto = []byte{}, int(s.proto.Load())
+				q.e.local(s, q.args)
+				reply := s.rw.Buf
+				s.rw.Buf = kept
+				return reply
+			}
+		}
+	}
+	return own
+}
+
+// fillExec makes the request for a transaction's only partition.
+func (s *session) fillExec(r *partition.Request, sink partition.Sink, o *op, m *member) {
+	s.fill(r, sink, o.cmd)
+	r.Partition, r.Slot = m.p.ID, m.slot
+	r.Flags = partition.Write | partition.Group
+	r.Args = command.ExecGroup(s.id, m.watched, m.group)
+}
+
+// execHere evaluates a transaction on this goroutine.
+func (s *session) execHere(o *op, x *spread, watched [][]byte, own []ownReply) {
+	m := x.members[0]
+	j := &spanned{o: o, job: spanning.Job{Args: command.ExecGroup(s.id, nil, m.group), Group: true, Watched: watched}}
+	for _, c := range x.commands {
+		j.job.Keys = appendWatched(j.job.Keys, c.db, c.e, c.parts[0].args)
+		// The first script stands for all: it is shown, and killed.
+		if e, args := s.script(c.e, c.parts[0].args); j.script == nil && e != nil && e.spec.Group == "scripting" {
+			j.script = &scriptOf{args: args, eval: strings.HasPrefix(e.full, "eval")}
+		}
+	}
+	j.write = func(w *resp.Writer, reply []byte) {
+		m.reply = reply
+		x.writeExec(w, own)
+	}
+	s.span(j)
+}
+
+// execFirst has the partitions run their commands first, and waits for that: what the
+// session does itself it does only if they did.
+func (s *session) execFirst(o *op, x *spread, watched [][]byte, own []ownReply) {
+	j, committed := &spanned{o: o}, true
+	if len(x.members) == 1 {
+		r := &partition.Request{}
+		s.fillExec(r, nil, o, x.members[0])
+		j.run = func(c *reach) (partition.Status, []byte) {
+			if !c.Submit([]*partition.Request{r}) {
+				return partition.Unknown, nil
+			}
+			x.members[0].reply = r.Reply
+			return r.Status, r.Reply
+		}
+	} else {
+		k := s.jointOf(o, x, watched)
+		j.run = func(c *reach) (partition.Status, []byte) {
+			over := c.Transact(&k.t)
+			committed = over && k.t.Committed()
+			s.unwatchRest(k, over)
+			switch {
+			case !over:
+				return partition.Unknown, nil
+			case !committed:
+				return k.t.Status, k.t.Reply
+			}
+			k.takeReplies()
+			return partition.Done, nil
+		}
+	}
+	j.write = func(w *resp.Writer, reply []byte) {
+		if !committed {
+			w.Raw(reply)
+			return
 		}
 		x.writeExec(w, own)
 	}
-	for i, m := range x.members {
-		p := &f.parts[i]
-		s.fill(&p.req, p, o.cmd)
-		p.f = f
-		p.req.Partition, p.req.Slot = m.p.ID, m.slot
-		p.req.Flags = partition.Write | partition.Group
-		p.req.Args = command.ExecGroup(s.id, m.watched, m.group)
-	}
-	s.launch(o, f)
+	s.span(j)
 }
 
 // unwatchQuietly ends the connection's watching, and nobody waits for it.

@@ -36,6 +36,15 @@ func TestTransactionsLikeRedis(t *testing.T) {
 		"a HSET {k}h f 1;a WATCH {k}h;b HSET {k}h f 2;a MULTI;a HGETALL {k}h;a EXEC",
 		"a SET {k}w 1;a WATCH {k}w;b FLUSHALL;a MULTI;a GET {k}w;a EXEC",
 		"a SET {k}w 1;a WATCH {k}w;b RENAME {k}w {k}v;a MULTI;a EXEC",
+		// What concerns the connection alone is done if the rest is.
+		"a SET {k}w 1;a WATCH {k}w;b SET {k}w 2;a MULTI;a SELECT 3;a CLIENT SETNAME x;a GET {k}w;a SELECT 4;a EXEC;a GET {k}w;a CLIENT GETNAME;a SET {k}w 5;b GET {k}w",
+		"a SET {k}w 1;a WATCH {k}w;a MULTI;a SELECT 3;a CLIENT SETNAME x;a SET {k}w 3;a SELECT 99;a GET {k}w;a SELECT 4;a GET {k}w;a PING;a EXEC;a SET {k}w 4;a CLIENT GETNAME;a SELECT 3;a GET {k}w;b GET {k}w",
+		"a MSET a 1 b 2;a WATCH a b;b SET b 7;a MULTI;a SELECT 3;a CLIENT SETNAME x;a INCR a;a INCR b;a EXEC;a MGET a b;a CLIENT GETNAME;a MULTI;a INCR a;a INCR b;a EXEC",
+		"a MSET a 1 b 2;a WATCH a b;a MULTI;a SELECT 3;a CLIENT SETNAME x;a INCR a;a SELECT 2;a INCR b;a EXEC;a GET b;a CLIENT GETNAME;a SELECT 3;a GET a;b MGET a b",
+		"a WATCH a;b SET a 7;a MULTI;a SELECT 3;a PING;a EXEC;a GET a;a MULTI;a SELECT 3;a PING;a EXEC;a GET a",
+		"a MULTI;a SELECT 3;a RENAME a b;a SET a 1;a RENAME a b;a EXEC;a GET b;a SELECT 0;a GET b",
+		"a SET a 1;a WATCH a;b SET a 2;a MULTI;a SELECT 3;a RENAME a b;a EXEC;a GET a",
+		"a MULTI;a CLIENT SETNAME y;a CLIENT GETNAME;a CONFIG SET maxmemory-samples 7;a CONFIG GET maxmemory-samples;a SELECT x;a EXEC;a CLIENT GETNAME",
 		"a SET {k}w 1 PX 1;a PTTL {k}none;a MULTI;a SET {k}x 1;a EXPIRE {k}x 100;a PERSIST {k}x;a EXEC",
 		"a MULTI;a SET {k}1 1;a RESET;a EXEC",
 		// Keys of several partitions.

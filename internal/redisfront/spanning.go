@@ -44,8 +44,12 @@ func (s *session) span(x *spanned) {
 
 // watchedKeys are a command's keys as a job names them.
 func (s *session) watchedKeys(dst [][]byte, e *entry, args [][]byte) [][]byte {
+	return appendWatched(dst, uint8(s.db.Load()), e, args)
+}
+
+func appendWatched(dst [][]byte, db uint8, e *entry, args [][]byte) [][]byte {
 	for _, i := range e.spec.AppendKeys(nil, args) {
-		dst = append(dst, command.WatchedKey(uint8(s.db.Load()), args[i]))
+		dst = append(dst, command.WatchedKey(db, args[i]))
 	}
 	return dst
 }

@@ -1,0 +1,5 @@
+//go:build race
+
+package redisfront
+
+const raceEnabled = true
