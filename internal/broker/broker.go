@@ -105,6 +105,16 @@ type Broker struct {
 
 // New makes a broker and starts its goroutines.
 func New(cfg Config) *Broker {
+	b := NewStepped(cfg)
+	b.done.Add(2)
+	go b.deliver()
+	go b.tell()
+	return b
+}
+
+// NewStepped makes a broker that has no goroutines: the caller does their work by
+// Step, on one goroutine as everything else. Then it is free of I/O and of time.
+func NewStepped(cfg Config) *Broker {
 	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -114,10 +124,19 @@ func New(cfg Config) *Broker {
 	b.queue.init(cfg.Limits.QueueBytes)
 	b.peers.m = map[base.NodeID]*peer{}
 	b.peers.confirmed = make(chan struct{})
-	b.done.Add(2)
-	go b.deliver()
-	go b.tell()
 	return b
+}
+
+// Step hands what waits here to subscribers, and tells the other nodes what they do
+// not know yet. It says whether some of them could not be told everything, so that
+// it is to be called again after a while. Only for brokers of NewStepped.
+func (b *Broker) Step() (unsettled bool) {
+	var d delivery
+	for jobs := b.queue.taken(); len(jobs) > 0; jobs = b.queue.taken() {
+		b.handAll(&d, jobs)
+	}
+	b.tellNow(nil)
+	return b.unsettled()
 }
 
 // Close ends the broker's goroutines. What waits is dropped.

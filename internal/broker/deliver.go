@@ -88,6 +88,14 @@ func (q *queue) take(last []job) ([]job, bool) {
 	return jobs, !q.mu.closed
 }
 
+// taken takes all jobs that there are, without waiting.
+func (q *queue) taken() (jobs []job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	jobs, q.mu.jobs = q.mu.jobs, nil
+	return jobs
+}
+
 // done gives room back.
 func (q *queue) done(bytes int) {
 	q.mu.Lock()
@@ -116,19 +124,24 @@ func (b *Broker) deliver() {
 		if jobs, ok = b.queue.take(jobs); !ok {
 			return
 		}
-		for part := range slices.Chunk(jobs, batchMessages) {
-			bytes := 0
-			for i := range part {
-				b.hand(&d, &part[i])
-				bytes += part[i].size()
-			}
-			for _, s := range d.flush {
-				s.Flush()
-			}
-			clear(d.flush)
-			d.flush = d.flush[:0]
-			b.queue.done(bytes)
+		b.handAll(&d, jobs)
+	}
+}
+
+// handAll hands messages to clients.
+func (b *Broker) handAll(d *delivery, jobs []job) {
+	for part := range slices.Chunk(jobs, batchMessages) {
+		bytes := 0
+		for i := range part {
+			b.hand(d, &part[i])
+			bytes += part[i].size()
 		}
+		for _, s := range d.flush {
+			s.Flush()
+		}
+		clear(d.flush)
+		d.flush = d.flush[:0]
+		b.queue.done(bytes)
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"coterie/internal/base"
@@ -99,19 +100,13 @@ func (b *Broker) confirm() {
 // Settle waits until all nodes that can be reached know of the subscriptions
 // made so far, at most for SettleWait.
 func (b *Broker) Settle() {
-	b.reg.RLock()
-	version := b.reg.version
-	b.reg.RUnlock()
+	version := b.Version()
 	var timer *time.Timer
 	for {
 		b.peers.Lock()
-		waiting := false
-		for _, p := range b.peers.m {
-			waiting = waiting || !p.silent && p.knows < version
-		}
 		confirmed := b.peers.confirmed
 		b.peers.Unlock()
-		if !waiting {
+		if b.Known(version) {
 			return
 		}
 		if timer == nil {
@@ -128,6 +123,35 @@ func (b *Broker) Settle() {
 	}
 }
 
+// Version counts the changes of subscriptions here.
+func (b *Broker) Version() uint64 {
+	b.reg.RLock()
+	defer b.reg.RUnlock()
+	return b.reg.version
+}
+
+// Known says whether all nodes that can be reached know of the subscriptions as of
+// a version.
+func (b *Broker) Known(version uint64) bool {
+	b.peers.Lock()
+	defer b.peers.Unlock()
+	for _, p := range b.peers.m {
+		if !p.silent && p.knows < version {
+			return false
+		}
+	}
+	return true
+}
+
+// Told says whether a node was told of all subscriptions, over a connection that has
+// not broken since.
+func (b *Broker) Told(id base.NodeID) bool {
+	b.peers.Lock()
+	defer b.peers.Unlock()
+	p := b.peers.m[id]
+	return p != nil && p.state == peerKnows
+}
+
 // tell tells the other nodes of subscriptions, until the broker is closed. It
 // is the only one that does: so what it says last is what is true.
 func (b *Broker) tell() {
@@ -142,25 +166,32 @@ func (b *Broker) tell() {
 		case <-b.quit:
 			return
 		}
-		for again, more := true, false; again || more; {
-			select {
-			case <-b.quit:
-				return
-			default:
-			}
-			b.reg.Lock()
-			changes, more = b.reg.r.Changes(changes[:0], tellTopics)
-			version := b.reg.version
-			b.reg.Unlock()
-			if more {
-				version = 0 // not all of it yet
-			}
-			again = b.tellAll(changes, version)
-		}
+		changes = b.tellNow(changes)
 		if b.unsettled() {
 			timer.Reset(retryEvery)
 		}
 	}
+}
+
+// tellNow tells the other nodes of subscriptions as far as they take it, or until the
+// broker is closed. It returns the memory that it was given.
+func (b *Broker) tellNow(changes []pubsub.Change) []pubsub.Change {
+	for again, more := true, false; again || more; {
+		select {
+		case <-b.quit:
+			return changes
+		default:
+		}
+		b.reg.Lock()
+		changes, more = b.reg.r.Changes(changes[:0], tellTopics)
+		version := b.reg.version
+		b.reg.Unlock()
+		if more {
+			version = 0 // not all of it yet
+		}
+		again = b.tellAll(changes, version)
+	}
+	return changes
 }
 
 // unsettled says whether some node has yet to be told everything.
@@ -184,6 +215,7 @@ func (b *Broker) tellAll(changes []pubsub.Change, version uint64) (again bool) {
 		ids = append(ids, id)
 	}
 	b.peers.Unlock()
+	slices.Sort(ids)
 	for _, id := range ids {
 		b.peers.Lock()
 		p := *b.peers.m[id]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,9 @@ type chapter struct {
 	work   workload.Workload
 	ops    []*workload.Op
 	open   sync.WaitGroup // ops under way
+
+	followed []*conn // of subscriptions
+	over     bool    // nothing is entered any more
 }
 
 // load is the clients and what they saw.
@@ -79,7 +83,7 @@ func (l *load) open(number int) (all []*chapter) {
 		r := rand.New(rand.NewPCG(l.seed, uint64(number)<<16|uint64(len(all))))
 		all = append(all, &chapter{
 			kind: k, number: number, due: number + 1 + l.mu.rand.IntN(lagMost),
-			work: k.New(workload.Config{Prefix: fmt.Sprintf("%s:%d", k.Name, number), Keys: keysPerChapter, Rand: r, Spread: number%3 > 0, Cuts: true}),
+			work: k.New(workload.Config{Prefix: fmt.Sprintf("%s:%d", k.Name, number), Keys: keysPerChapter, Rand: r, Spread: number%3 > 0, Cuts: true, Fronts: true}),
 		})
 	}
 	return all
@@ -232,6 +236,14 @@ func (c *client) burst() {
 		c.open[db] = x
 	}
 	ch, ops := c.l.next(c.rand, pick, workload.Client{ID: c.id, Conn: x.number})
+	ops = slices.DeleteFunc(ops, func(o *workload.Op) bool {
+		if o.Command.Subscribes() {
+			ch.open.Add(1)
+			go c.l.subscribe(ch, o, c.l.c.nodes[c.rand.IntN(len(c.l.c.nodes))].Redis)
+			return true
+		}
+		return false
+	})
 	cmds := make([]workload.Command, len(ops))
 	for i, o := range ops {
 		cmds[i] = o.Command
@@ -247,7 +259,15 @@ func (c *client) burst() {
 // finish reads a chapter a last time, judges it and lets it go.
 func (l *load) finish(ctx context.Context, ch *chapter, quiet bool) {
 	ch.open.Wait()
+	follows := quiet && ch.follows()
+	if follows {
+		time.Sleep(connectPatience)
+	}
 	err := l.lastReads(ctx, ch)
+	if follows {
+		time.Sleep(deliveryPatience)
+	}
+	ch.hangUp()
 	l.checking <- struct{}{}
 	defer func() { <-l.checking }()
 	h := &workload.History{Ops: ch.ops, Slack: clockSlack.Microseconds(), Quiet: quiet && err == nil}
@@ -322,7 +342,7 @@ func (l *load) lastReads(ctx context.Context, ch *chapter) error {
 			_ = x.Close()
 		}
 	}()
-	for cmds := ch.work.Final(); len(cmds) > 0; cmds = ch.work.Final() {
+	for cmds := ch.last(); len(cmds) > 0; cmds = ch.last() {
 		for _, cmd := range cmds {
 			for answered := false; !answered; {
 				if ctx.Err() != nil || time.Now().After(limit) {
@@ -346,8 +366,10 @@ func (l *load) lastReads(ctx context.Context, ch *chapter) error {
 				} else {
 					o.Reply, o.Outcome = replies[0], workload.Judge(replies[0])
 				}
+				ch.mu.Lock()
 				ch.ops = append(ch.ops, o)
 				ch.work.Returned(o)
+				ch.mu.Unlock()
 				if answered = o.Outcome == workload.Done; !answered {
 					time.Sleep(finalRetry)
 				}
@@ -355,6 +377,13 @@ func (l *load) lastReads(ctx context.Context, ch *chapter) error {
 		}
 	}
 	return nil
+}
+
+// last are the next of the last reads.
+func (ch *chapter) last() []workload.Command {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.work.Final()
 }
 
 // finalPatience bounds the last reading of a chapter, which may go through

@@ -292,6 +292,8 @@ type clients struct {
 	chapterNow int64
 	graves     map[grave]bool // replicas that were removed
 
+	subscribers int // so far
+
 	clockLow, clockHigh int64 // offsets of the nodes' clocks, µs
 }
 

@@ -62,6 +62,8 @@ const (
 	BugEvictsAny              // keys are evicted that are to be kept
 	BugRoomy                  // writes go on where there is no room
 	BugUntoldCache            // who evicts is not told of what was evaluated elsewhere
+	BugEarlyMail              // what a script publishes is sent before it is committed
+	BugNotToldAnew            // a node is not told anew of subscriptions over its next connection
 	BugDeafWaiter             // a write does not wake who waits for its key, now and then
 	BugForgottenWaiter        // a leader forgets one who waits, now and then
 	BugLockedFetch            // a FETCH reads what another transaction holds locked
@@ -289,6 +291,7 @@ func (c *cluster) play() {
 	c.run(c.now+calmTicks*tick, c.answered)
 	c.stats.Slowest = c.now - since
 	c.unanswered()
+	c.awaitTold()
 	c.lastReads()
 	c.run(c.now+calmTicks*tick, c.answered)
 	c.unanswered()

@@ -11,6 +11,7 @@ import (
 	"coterie/internal/keys"
 	"coterie/internal/keyspace"
 	"coterie/internal/partition"
+	"coterie/internal/redisfront"
 	"coterie/internal/resp"
 	"coterie/internal/script"
 )
@@ -54,7 +55,7 @@ const (
 
 // commandTable is the table that nodes run and fronts look at.
 func commandTable() *command.Table {
-	t, err := command.NewTable(datatype.All())
+	t, err := command.NewTable(redisfront.Specs(), datatype.All())
 	if err != nil {
 		panic(err)
 	}
@@ -68,6 +69,7 @@ func (m *machine) newEvaluator() evaluator {
 		sweep: map[base.PartitionID]uint16{}, watch: map[base.PartitionID]*watching{},
 	}
 	scripting.Attach(e.real, e.scripts, nil)
+	e.real.Events = m.c.tells()
 	return e
 }
 
@@ -161,6 +163,12 @@ func (o *op) requests() []*partition.Request {
 		return o.sent()
 	case "COTERIE": // CUTGET
 		o.readCut(o.Command[2:])
+		return nil
+	case "SUBSCRIBE", "PSUBSCRIBE":
+		o.subscribeHere()
+		return nil
+	case "PUBLISH":
+		o.publishHere()
 		return nil
 	case "CONFIG":
 		o.setHere()

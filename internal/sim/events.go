@@ -31,6 +31,8 @@ const (
 	eventScriptUnknown     Event = "a script that a node does not know yet"
 	eventEvictedBehind     Event = "a key evicted in the background"
 	eventOOM               Event = "a write refused in a full namespace"
+	eventMail              Event = "a message of a command that was committed"
+	eventSubscriberLost    Event = "a node dies with subscribers"
 	eventCut               Event = "a consistent cut"
 	eventCutLost           Event = "a consistent cut lost while it is read"
 	eventCutOpen           Event = "a consistent cut with a transaction that is not resolved"
@@ -65,6 +67,7 @@ var events = []struct {
 	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventAtGateway, false}, {eventAtGatewayHeld, false}, {eventReadOnly, false},
 	{eventScriptLed, false}, {eventScriptHandedOn, false}, {eventScriptFailed, false}, {eventScriptUnknown, true},
 	{eventEvictedBehind, false}, {eventOOM, false},
+	{eventMail, false}, {eventSubscriberLost, false},
 	{eventCut, false}, {eventCutLost, true}, {eventCutOpen, false}, {eventCutBroken, false},
 	{eventHungLeader, false}, {eventDiskStopped, false}, {eventDamageFound, true},
 	{eventWiped, true}, {eventReturned, true}, {eventJoinUnderLoad, false}, {eventReplicaMoved, true},

@@ -90,6 +90,9 @@ func share(l keyspace.Limit, span base.Span) int64 {
 func (o *op) setHere() {
 	o.here = &gateway{o: o, run: func(g *gateway) (partition.Status, []byte) {
 		name, value := o.Command[2], o.Command[3]
+		if name == "notify-keyspace-events" { // see tells
+			return partition.Done, []byte("+OK\r\n")
+		}
 		if bytes, err := strconv.ParseUint(value, 10, 64); err == nil {
 			epoch := uint32((epochSeconds + g.p.c.now) / second)
 			if l := g.p.evaluator.limits.Now; l != nil {

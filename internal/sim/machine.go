@@ -118,6 +118,7 @@ func (m *machine) kill() {
 	p.noteDeath()
 	p.dead, m.proc, m.paused, m.inbox = true, nil, false, nil
 	p.endGateways()
+	p.messages.end()
 	p.shard.CloseViews()
 	for _, s := range c.sessions {
 		s.gatewayDied(p)
@@ -249,6 +250,7 @@ func newProc(m *machine) *proc {
 	m.c.noteClock(m.offset)
 	p.shard.Limit(m.c.opts.WriteBack, 64<<20)
 	p.due = p.turnDue
+	p.messages = newMessenger(p)
 	p.router = routing.New(m.id, m.incarnation, requestTicks, &p.routed)
 	p.txns, p.cuts = txn.New(p.router), cut.New(p.router)
 	return p

@@ -16,6 +16,7 @@ const (
 	laneAppend              // large entries
 	laneRequest
 	laneBulk // snapshots
+	lanePublish
 	lanes
 )
 
@@ -171,6 +172,7 @@ func (c *cluster) drop(l *link) {
 	}
 	to := l.to.id
 	p.do(func() {
+		p.messages.lost(to)
 		p.router.Lost(to)
 		p.loseStreams(to)
 	})

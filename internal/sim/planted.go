@@ -83,6 +83,10 @@ func (p *proc) receivesPlanted(it *wire.RaftItem) {
 // evaluatedPlanted changes what a command sees or leaves behind.
 func (e evaluator) evaluatedPlanted(txn kv.Txn, write bool, args [][]byte) kv.Txn {
 	switch e.m.c.opts.Bug {
+	case BugEarlyMail:
+		if t, ok := txn.(*partition.Txn); ok {
+			return earlyMail{t, e.m.proc.messages}
+		}
 	case BugScriptUndone:
 		if last := string(args[len(args)-1]); last == "hole" || last == "FAIL" {
 			return forgetful{txn}

@@ -40,6 +40,7 @@ type proc struct {
 	shard     *shard.Shard
 	evaluator evaluator
 	router    *routing.Router
+	messages  *messenger
 	routed    routing.Output
 	txns      *txn.Coordinator
 	cuts      *cut.Coordinator
@@ -214,6 +215,7 @@ func (p *proc) carryOut(out *partition.Output) {
 			return
 		}
 	}
+	p.messages.mail(out.Mail) // before the replies: who gets one may rely on it
 	p.tell(out.Waiting)
 	p.finish(out.Finished)
 	if p.c.opts.Bug == BugNoRecovery {
@@ -537,12 +539,15 @@ func (p *proc) receiveRaft(from base.NodeID, msg []byte) {
 }
 
 func (p *proc) peerUp(id base.NodeID) {
+	p.messages.PeerUp(id)
+	p.messages.wake()
 	p.hear(id).up = true
 	p.router.PeerUp(id)
 	p.reportSoon = true
 }
 
 func (p *proc) peerDown(id base.NodeID) {
+	p.messages.PeerDown(id)
 	p.hear(id).up = false
 	p.shard.PeerDown(id)
 	p.router.PeerDown(id)

@@ -30,6 +30,7 @@ func (p *proc) takeEvaluator() *command.Evaluator {
 	}
 	e := command.NewEvaluator(p.c.table, keyspace.Limits{MaxString: maxString})
 	scripting.Attach(e, p.evaluator.scripts, nil)
+	e.Events = p.c.tells()
 	return e
 }
 
@@ -189,6 +190,9 @@ func (g *gateway) evaluate(job *spanning.Job) (partition.Status, []byte) {
 		return status, nil
 	}
 	p.free = append(p.free, e)
+	if status == partition.Done {
+		p.messages.mail(job.Mail)
+	}
 	if c.stats.AtGateway++; status == partition.Done {
 		c.met(eventAtGateway)
 	}

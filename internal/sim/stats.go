@@ -43,6 +43,7 @@ type Stats struct {
 	Cuts         int   `json:"cuts"`         // consistent cuts that were made and read
 	CutsFailed   int   `json:"cuts_failed"`  // … that could not be made
 	Evicted      int   `json:"evicted"`      // keys
+	Messages     int   `json:"messages"`     // that subscribers got
 	Kills        int   `json:"kills"`        // ends of a process, for whatever reason
 	Moves        int   `json:"moves"`        // of state into the state store
 	Truncations  int   `json:"truncations"`  // of logs
@@ -76,6 +77,7 @@ func (s *Stats) Add(o *Stats) {
 	s.Cuts += o.Cuts
 	s.CutsFailed += o.CutsFailed
 	s.Evicted += o.Evicted
+	s.Messages += o.Messages
 	s.Kills += o.Kills
 	s.Moves += o.Moves
 	s.Truncations += o.Truncations

@@ -56,7 +56,8 @@ type server struct {
 	ghost   map[string]held           // as it was before it expired
 	watch   map[Client]map[string]int // what was watched, and how often it had changed then
 	changes map[string]int            // of each key
-	rest    func()                    // the second half of a torn transaction
+	audience
+	rest func() // the second half of a torn transaction
 }
 
 func (s *server) odd() bool { return s.rand.IntN(12) == 0 }
@@ -101,7 +102,7 @@ func (s *server) run(who Client, c Command) (reply string) {
 	case "MULTI":
 		return s.multi(who, c)
 	}
-	if _, _, ok := c.Script(); ok {
+	if _, _, ok := c.Script(); ok && c[1] != publishBody {
 		return s.script(who, c)
 	}
 	return s.single(c)
@@ -212,6 +213,12 @@ func (s *server) evict(k string) {
 
 func (s *server) apply(c Command) string {
 	k := c.Key()
+	if reply, ok := s.message(c); ok {
+		return reply
+	}
+	if c[0] == "SET" && strings.HasPrefix(k, "pubsub:") {
+		s.publish(keyspacePrefix+k, "set")
+	}
 	if s.evict(k); c[0] == "SET" && s.rand.IntN(20) == 0 && strings.HasPrefix(k, "kept:") {
 		return "-OOM no\r\n"
 	}
@@ -394,8 +401,11 @@ func simulate(k Kind, seed uint64, f flaw, ops int) *History {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := &server{flaw: f, rand: r, now: 1_000_000, keys: map[string]held{}, old: map[string]held{}, ghost: map[string]held{},
 		watch: map[Client]map[string]int{}, changes: map[string]int{}}
-	w := k.New(Config{Prefix: k.Name, Keys: 2, Rand: r})
+	w := k.New(Config{Prefix: k.Name, Keys: 2, Rand: r, Fronts: true})
 	h := &History{Slack: 0, Quiet: true}
+	s.say = func(m Command) {
+		h.Ops = append(h.Ops, &Op{Command: m, Call: s.now, Return: s.now, Outcome: Done, Reply: []byte(okReply)})
+	}
 	const clients = 4
 	conns := [clients]int{}
 	last := [clients]int64{} // when a connection's last command runs
@@ -435,6 +445,7 @@ func simulate(k Kind, seed uint64, f flaw, ops int) *History {
 			switch n := r.IntN(30); {
 			case n == 0 && !cmd.Reads():
 				x.outcome = Unknown
+			case n == 1 && cmd.Subscribes():
 			case n == 1:
 				x.outcome = Refused
 			}

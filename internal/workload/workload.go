@@ -27,7 +27,7 @@ func (c Command) Key() string {
 		return keys[0]
 	}
 	switch c[0] {
-	case "SCRIPT", "FUNCTION", "CONFIG":
+	case "SCRIPT", "FUNCTION", "CONFIG", "PUBLISH", "SUBSCRIBE", "PSUBSCRIBE", "MESSAGE", "END":
 		return ""
 	case "XGROUP":
 		return c[2]
@@ -75,6 +75,8 @@ type Config struct {
 	// Cuts says that there is COTERIE CUTGET, which answers keys' values in a
 	// consistent cut.
 	Cuts bool
+	// Fronts says that transactions may publish.
+	Fronts bool
 }
 
 // Workload makes the commands of one chapter. Its methods are called one at a
@@ -119,6 +121,7 @@ func Kinds() []Kind {
 		{Name: "script", Summary: "scripts and functions over keys that they name or not: strictly serializable, each runs once", New: newScripts, Check: checkScripts},
 		{Name: "cache", Summary: "a namespace with a limit: what is evicted is gone, what is there is the latest", DB: cacheDB, New: newCache, Check: checkCache},
 		{Name: "kept", Summary: "a namespace with a limit where only keys with a deadline may go: no other is ever lost", DB: keptDB, New: newKept, Check: checkKept},
+		{Name: "pubsub", Summary: "messages come once, in order, and only of what was committed; when all is quiet, to everybody", DB: messagesDB, New: newMessages, Check: checkMessages},
 	}
 }
 
