@@ -20,7 +20,10 @@ type across struct {
 	owners []*awaiting
 	events chan struct{} // of one: something is new about owners
 	ended  chan []byte   // of one: the reply to end with
-	looked bool          // it has been evaluated
+	// relative says that the arguments speak of what is there now ($): the first
+	// evaluation, before anything else, says what that is.
+	relative bool
+	looked   bool // it has been evaluated
 }
 
 // awaiting is one partition's part.
@@ -62,10 +65,6 @@ func (a *awaiting) note(what func()) {
 
 // blockAcross sends a blocking command whose keys lie in several partitions.
 func (s *session) blockAcross(o *op, timeout int64) {
-	if slices.ContainsFunc(o.args, func(a []byte) bool { return string(a) == "$" }) && o.cmd.spec.Timeout == command.TimeoutBlock {
-		s.refuse(o.cmd, errCrossPartition) // the last entry as of now: each partition's now is another one
-		return
-	}
 	b := s.newBlocked(o)
 	if b == nil {
 		return
@@ -75,6 +74,7 @@ func (s *session) blockAcross(o *op, timeout int64) {
 		Args: o.args, Keys: s.watchedKeys(nil, o.cmd, o.args), DB: uint8(s.db.Load()), Proto: uint8(s.proto.Load()),
 		Session: s.id, MaxBytes: s.f.opts.Limits.TransactionBytes,
 	}
+	x.relative = o.cmd.spec.Timeout == command.TimeoutBlock && slices.ContainsFunc(o.args, func(a []byte) bool { return string(a) == "$" })
 	b.across = x
 	s.holdFor(b, timeout)
 	s.submit() // what was sent before comes before
@@ -104,6 +104,11 @@ func (x *across) run() []byte {
 func (x *across) serve(c *reach) []byte {
 	if why := x.divide(c); why != "" {
 		return []byte("-" + why + "\r\n")
+	}
+	if x.relative {
+		if reply, over := x.evaluate(c, x.ended); over || !isNull(reply) {
+			return reply
+		}
 	}
 	for {
 		for _, a := range x.owners {
@@ -139,8 +144,15 @@ func (x *across) evaluate(c *reach, ended <-chan []byte) (reply []byte, over boo
 		return []byte(replyUnblocked), true
 	}
 	job := x.job
+	job.MayWait = x.relative
 	status, reply := f.evaluateJob(c, &job, nil, nil)
 	x.looked = true
+	if status == partition.Done && job.Waits {
+		if x.relative = false; job.WaitArgs != nil {
+			x.job.Args = job.WaitArgs
+		}
+		return x.b.null, false
+	}
 	return answer(x.b.s, &partition.Request{Status: status, Reply: reply}), false
 }
 

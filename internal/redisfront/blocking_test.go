@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -250,5 +251,44 @@ func TestBlockingAcross(t *testing.T) {
 			}
 			return n == 0 && r.front.Connections() == 1
 		})
+	}
+}
+
+// TestReadFromNowOnAcross: $ is the last entry of each stream when the command comes.
+func TestReadFromNowOnAcross(t *testing.T) {
+	for _, mode := range []fakeMode{fakeLoop, fakeDelays} {
+		r := newFake(t, mode, 7)
+		addr, _ := serveFake(t, r, Limits{})
+		a, b := dial(t, addr), dial(t, addr)
+		b.do("XADD", "s", "1-1", "f", "old")
+		b.do("XADD", "t", "5-1", "f", "old")
+		entry := func(key, id, value string) string {
+			return fmt.Sprintf("*1\r\n*2\r\n$1\r\n%s\r\n*1\r\n*2\r\n$3\r\n%s\r\n*2\r\n$1\r\nf\r\n$3\r\n%s\r\n", key, id, value)
+		}
+		for i, key := range []string{"s", "t", "u", "v"} {
+			a.send("XREAD BLOCK 0 STREAMS s t u v $ $ $ $\r\n")
+			r.blocked(t, 1)
+			b.do("SET", "other", "1")
+			id := fmt.Sprintf("%d-%d", 6+i, 2)
+			b.do("XADD", key, id, "f", "new")
+			if got := a.reply(); got != entry(key, id, "new") {
+				t.Errorf("%s: %q", key, got)
+			}
+			r.blocked(t, 0)
+		}
+		// Some ids are given: what is there already is an answer, and no other.
+		if got := a.do("XREAD", "BLOCK", "0", "STREAMS", "s", "t", "u", "$", "5-1", "$"); got != entry("t", "7-2", "new") {
+			t.Errorf("%q", got)
+		}
+		if got := a.do("XREAD", "BLOCK", "30", "STREAMS", "s", "t", "u", "$", "7-2", "$"); got != "*-1\r\n" {
+			t.Errorf("%q", got)
+		}
+		if got := a.do("XREAD", "BLOCK", "30", "STREAMS", "s", "t", "other", "$", "$", "$"); !strings.HasPrefix(got, "-WRONGTYPE") {
+			t.Errorf("%q", got)
+		}
+		a.send("XREAD BLOCK 0 STREAMS s t + +\r\n") // the last entry alone, if there is one
+		if got := a.reply(); !strings.HasPrefix(got, "*2\r\n") {
+			t.Errorf("%q", got)
+		}
 	}
 }

@@ -61,6 +61,12 @@ type Job struct {
 	// MaxBytes bounds what is fetched, and what is written. 0: DefaultMaxBytes.
 	MaxBytes int
 
+	// MayWait lets a blocking command say that it has found nothing: then Waits is set,
+	// the reply is empty, and WaitArgs are what it is to be run with again; nil: Args.
+	MayWait  bool
+	Waits    bool
+	WaitArgs [][]byte
+
 	// Mail is what the commands say to subscribers: with status Done the caller
 	// sends it.
 	Mail []kv.Mail
@@ -193,10 +199,14 @@ func (e *Evaluation) evaluate() (reply []byte) {
 	defer e.torn()
 	view := &view{Overlay: overlay.New(remote{e}), e: e, now: e.stamp}
 	view.Begin()
-	reply, _ = e.eval.Evaluate(command.Call{
+	call := command.Call{
 		Txn: view, Span: base.Span{Lo: 0, Hi: base.NumSlots}, DB: e.job.DB, Proto: e.job.Proto, Args: e.job.Args,
 		Group: e.job.Group, Places: e,
-	}, nil)
+	}
+	if e.job.Waits = false; e.job.MayWait {
+		call.Blocking, call.Waiters = true, (*waits)(e.job)
+	}
+	reply, _ = e.eval.Evaluate(call, nil)
 	body := view.End()
 	if err := view.Err(); err != nil {
 		e.fail(err)
@@ -207,6 +217,23 @@ func (e *Evaluation) evaluate() (reply []byte) {
 	e.divide(body)
 	return reply
 }
+
+// waits takes down that a job's command waits.
+type waits Job
+
+var _ command.Waiters = (*waits)(nil)
+
+// Any implements command.Waiters.
+func (*waits) Any() bool { return false }
+
+// Touch implements command.Waiters.
+func (*waits) Touch([]byte) {}
+
+// TouchAll implements command.Waiters.
+func (*waits) TouchAll() {}
+
+// Wait implements command.Waiters.
+func (w *waits) Wait(_, args [][]byte, _ string, _ bool) { w.Waits, w.WaitArgs = true, args }
 
 // torn ends an evaluation that could not fetch all that it needed: the types take
 // what is missing for a bug, and panic, as they should in any other case.
