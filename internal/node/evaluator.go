@@ -148,8 +148,8 @@ func (e *evaluator) part(txn *partition.Txn) *housekeeping {
 }
 
 // Wrote implements partition.Evaluator.
-func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
-	if slots == nil {
+func (e *evaluator) Wrote(txn *partition.Txn, body []byte, whole bool) {
+	if whole {
 		e.flushed(txn)
 		e.part(txn).watches.TouchAll()
 		return
@@ -158,7 +158,9 @@ func (e *evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
 		e.caches(txn).Dirty()
 	}
 	if e.watching {
-		e.part(txn).watches.TouchSlots(slots)
+		if w := &e.part(txn).watches; w.Any() {
+			w.TouchSlots(partition.WrittenSlots(body))
+		}
 	}
 }
 

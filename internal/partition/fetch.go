@@ -145,6 +145,12 @@ func (r *Replica) changed(w *Work, own *intent) bool {
 	return false
 }
 
+// changedByNow is changed, where what comes before in this round counts, too.
+func (r *Replica) changedByNow(w *Work, own *intent) bool {
+	r.versions.noteWrites(r.ov.Body(), r.ticks)
+	return r.changed(w, own)
+}
+
 func union(a, b []base.Slot) []base.Slot {
 	all := slices.Concat(a, b)
 	slices.Sort(all)
@@ -285,8 +291,7 @@ func (r *Replica) fetch(req *Request, reply []byte) []byte {
 		if err != nil {
 			return append(reply, replyMalformed...)
 		}
-		r.versions.noteWrites(r.ov.Body(), r.ticks) // what comes before in this round counts
-		if r.changed(w, nil) {
+		if r.changedByNow(w, nil) {
 			return append(reply, TxnAborted)
 		}
 	}

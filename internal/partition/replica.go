@@ -48,10 +48,10 @@ type Evaluator interface {
 	// Slots visits the slots that a request may touch; it is false when that is
 	// the whole partition.
 	Slots(req *Request, visit func(base.Slot)) bool
-	// Wrote says that a transaction over partitions has written keys of these
-	// slots, evaluated now or before; nil: something of the whole partition, such
-	// as its map of generations.
-	Wrote(txn *Txn, slots map[base.Slot]bool)
+	// Wrote says that a transaction over partitions, evaluated now or before, has
+	// written a body of operations (see WrittenSlots); whole: in it there is something
+	// of the whole partition, such as its map of generations.
+	Wrote(txn *Txn, body []byte, whole bool)
 	// Background does a bounded piece of housekeeping (expiry, sweeping) on a
 	// leader, and says whether there is more to do soon.
 	Background(txn *Txn) (more bool)

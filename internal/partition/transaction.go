@@ -254,11 +254,10 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 		return append(reply, replyMalformed...)
 	}
 	own := r.txns.intents[id]
-	r.versions.noteWrites(r.ov.Body(), r.ticks) // what comes before in this round counts
 	switch {
 	case work != nil && work.Held && own == nil:
 		return append(reply, TxnAborted)
-	case work != nil && len(work.Reads) > 0 && r.changed(work, own):
+	case work != nil && len(work.Reads) > 0 && r.changedByNow(work, own):
 		return append(reply, TxnBusy)
 	case own == nil && (work == nil || len(work.Reads) == 0) && r.txns.contended() && r.conflicts(req):
 		return append(reply, TxnBusy) // it was not to wait, or would have been parked
@@ -349,16 +348,14 @@ func (r *Replica) recover(id TxnID) byte {
 // carryOut writes what an intent holds.
 func (r *Replica) carryOut(i *intent) {
 	r.mail = append(r.mail, i.mail...)
+	whole := false
 	d := effects.Body(i.body)
-	written, whole := map[base.Slot]bool{}, false
 	for {
 		op, ok := d.Next()
 		if !ok {
 			break
 		}
-		if slot, ofSlot := keys.SlotOf(op.Key); ofSlot {
-			written[slot] = true
-		} else {
+		if _, ofSlot := keys.SlotOf(op.Key); !ofSlot {
 			whole = true
 		}
 		overlay.Write(&r.txn, op)
@@ -367,12 +364,21 @@ func (r *Replica) carryOut(i *intent) {
 	if d.Err() != nil {
 		panic(fmt.Sprintf("partition %d: intent: %v", r.cfg.Partition, d.Err()))
 	}
-	switch {
-	case whole:
-		r.cfg.Evaluator.Wrote(&r.txn, nil)
-	case len(written) > 0:
-		r.cfg.Evaluator.Wrote(&r.txn, written)
+	if len(i.body) > 0 {
+		r.cfg.Evaluator.Wrote(&r.txn, i.body, whole)
 	}
+}
+
+// WrittenSlots are the slots of the keys that a body of operations writes.
+func WrittenSlots(body []byte) map[base.Slot]bool {
+	slots := map[base.Slot]bool{}
+	d := effects.Body(body)
+	for op, ok := d.Next(); ok; op, ok = d.Next() {
+		if slot, ofSlot := keys.SlotOf(op.Key); ofSlot {
+			slots[slot] = true
+		}
+	}
+	return slots
 }
 
 // setIntent writes an intent and takes its locks, or removes it and releases

@@ -107,6 +107,6 @@ func (words) Slots(req *Request, visit func(base.Slot)) bool {
 	return true
 }
 
-func (words) Wrote(*Txn, map[base.Slot]bool) {}
+func (words) Wrote(*Txn, []byte, bool) {}
 
 func (words) Background(*Txn) bool { return false }

@@ -27,7 +27,7 @@ type idle struct{}
 
 func (idle) Evaluate(_ *partition.Txn, _ *partition.Request, reply []byte) []byte { return reply }
 func (idle) Slots(*partition.Request, func(base.Slot)) bool                       { return false }
-func (idle) Wrote(*partition.Txn, map[base.Slot]bool)                             {}
+func (idle) Wrote(*partition.Txn, []byte, bool)                                   {}
 func (idle) Background(*partition.Txn) bool                                       { return false }
 
 // one is a shard with replica 1 of partition 1, which replicas 2 and 3 are

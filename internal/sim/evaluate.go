@@ -107,14 +107,14 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 }
 
 // Wrote implements partition.Evaluator.
-func (e evaluator) Wrote(txn *partition.Txn, slots map[base.Slot]bool) {
+func (e evaluator) Wrote(txn *partition.Txn, body []byte, whole bool) {
 	e.wroteLimited(txn)
 	switch {
 	case e.m.c.opts.Bug == BugUntoldWatch:
-	case slots == nil:
+	case whole:
 		e.watches(txn).TouchAll()
 	default:
-		e.watches(txn).TouchSlots(slots)
+		e.watches(txn).TouchSlots(partition.WrittenSlots(body))
 	}
 }
 
