@@ -307,8 +307,9 @@ func (r *Replica) conflicts(req *Request) bool {
 		theirs, all := r.slotsOf(other)
 		if all || whole {
 			// Whoever waits for the whole partition is not overtaken by those
-			// that would lock more of it.
-			if all && req.Flags&Transaction != 0 || whole && other.Flags&Transaction != 0 {
+			// that would lock more of it. Those that only read may: others may
+			// hold the locks that he waits for until they have.
+			if all && isPrepare(req) || whole && isPrepare(other) {
 				return true
 			}
 			continue

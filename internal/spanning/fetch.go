@@ -142,7 +142,7 @@ func (e *Evaluation) generations(id base.PartitionID) keyspace.Generations {
 func (e *Evaluation) prefetch() {
 	if len(e.job.Keys) == 0 { // for its time
 		if id, ok := e.cluster.Owner(0); ok {
-			req := e.request(id, partition.FetchArgs(partition.TxnID{}, true, nil))
+			req := e.request(id, partition.FetchArgs(partition.TxnID{}, e.held == nil, nil))
 			if e.submit([]*partition.Request{req}); e.err == nil {
 				e.note(id, false, nil, req)
 			}

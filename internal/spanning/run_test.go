@@ -189,6 +189,27 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestHoldersDoNotWait: who holds locks waits for nobody's when it fetches, not
+// for the time either, which is all that is fetched ahead for a script that
+// names no keys.
+func TestHoldersDoNotWait(t *testing.T) {
+	f := newFake()
+	f.run(t, "msetnx a 1 b 2", nil)
+	f.busy, f.both = 1, nil
+	if got := f.run(t, "rename a x", func(j *Job) { j.Keys = nil }); got != "+OK" {
+		t.Error(got)
+	}
+	held := false
+	for _, how := range f.both {
+		if held = held || how == "hold"; held && strings.HasPrefix(how, "wait") {
+			t.Errorf("a FETCH waits while locks are held: %v", f.both)
+		}
+	}
+	if !held || f.both[0] != "wait" {
+		t.Errorf("it went otherwise: %v", f.both)
+	}
+}
+
 // TestCollectionsTravel: a large collection moves between partitions, and
 // nothing of it stays behind.
 func TestCollectionsTravel(t *testing.T) {
