@@ -96,6 +96,12 @@ func (r *Router) recall(p base.PartitionID, rt *route) {
 	}
 }
 
+// recalled says whether a CANCEL's target is on its way to another leader: the
+// answer that the CANCEL brought about there has been dropped.
+func (r *Router) recalled(target *partition.Request) bool {
+	return target != nil && r.pending(target.Origin.Sequence) == target && target.Route.Node == 0
+}
+
 // submitCancel ends a blocking request with the reply in the second argument. Its
 // leader decides, though it may have to be found first: what the request asks for
 // may be there.

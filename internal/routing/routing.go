@@ -276,7 +276,11 @@ func (r *Router) Returned(req *partition.Request) {
 	case partition.Unknown:
 		r.unknown(rt, req)
 	default:
-		r.complete(req)
+		if r.recalled(req.Cancels) {
+			r.park(rt, req) // it ended nothing, and goes behind its target again
+		} else {
+			r.complete(req)
+		}
 	}
 	if rt.sent == 0 {
 		r.dispatch(req.Partition, rt)
