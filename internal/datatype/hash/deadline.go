@@ -91,6 +91,7 @@ func (h *value) expire(budget int) (done int) {
 	}
 	t.DeleteRange(0, n)
 	h.obj.Count -= n
+	h.removed += n
 	h.changed = n > 0
 	h.reload()
 	h.hidden = int(past - n)

@@ -14,7 +14,9 @@
 //
 // and the record names the object and counts its fields. Once a field of a
 // large hash has had a deadline, the object also has a tree of deadlines, keyed
-// by deadline:u64 and the field; its root follows the object in the record. A
+// by deadline:u64 and the field; its root follows the object in the record. Behind that
+// comes, as a uvarint, how many fields have been removed, unless it is none: one that
+// has lost most of its fields gets a new object (renew.go). A
 // hash that has become large stays so until it is deleted. So no command costs
 // more than its answer and a constant, or a logarithm, whatever the hash's size.
 //

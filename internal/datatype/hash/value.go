@@ -25,6 +25,7 @@ type value struct {
 	root    tree.Root  // of a big hash's deadlines
 	times   *tree.Tree // nil until asked for
 	hidden  int        // fields of a big hash that are there, but past their deadline
+	removed uint64     // fields removed from a big hash since its object is there
 	changed bool       // the record is to be written
 }
 
@@ -49,8 +50,13 @@ func load(s *keyspace.Space, key []byte, r keyspace.Record) (h value) {
 		return h
 	}
 	h.slot = s.Slot(key)
-	if h.obj, h.big = r.Object(); h.big && h.obj.NextNode > 0 {
-		h.root, _ = tree.ParseRoot(r.Rest())
+	if h.obj, h.big = r.Object(); h.big {
+		rest := r.Rest()
+		if h.obj.NextNode > 0 {
+			h.root, _ = tree.ParseRoot(rest)
+			rest = rest[min(tree.RootLen, len(rest)):]
+		}
+		h.removed, _ = binary.Uvarint(rest) // 0 if it is not there
 	}
 	return h
 }
@@ -200,6 +206,7 @@ func (h *value) del(field []byte) bool {
 		h.space.DeleteElement(h.slot, h.obj.ID, field)
 		h.retime(field, deadline, 0)
 		h.obj.Count--
+		h.removed++
 		return true
 	}
 	h.own()
@@ -232,10 +239,16 @@ func (h *value) write() {
 	}
 	due := int64(0)
 	if h.big {
+		if h.drained() {
+			h.renew()
+		}
 		due = h.settle()
 		h.body = keyspace.AppendObject(h.space.Buf[:0], h.obj)
 		if h.obj.NextNode > 0 {
 			h.body = tree.AppendRoot(h.body, h.root)
+		}
+		if h.removed > 0 {
+			h.body = binary.AppendUvarint(h.body, h.removed)
 		}
 		h.space.Buf = h.body
 	} else if due = firstInline(h.body); due == 0 && h.body[0] == inlineTimed {
