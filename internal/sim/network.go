@@ -51,6 +51,7 @@ type parcel struct {
 	epoch   uint64
 	lane    lane
 	request []byte // given back if it was never sent
+	there   bool   // it came to where the connection was cut
 	deliver func(*proc)
 }
 
@@ -214,7 +215,9 @@ func (c *cluster) block(l *link) {
 	})
 }
 
-// unblock takes it away. What TCP still holds arrives after all.
+// unblock takes it away. What TCP still holds arrives after all: at once if it
+// had come as far as it could, for others that were sent behind it are still on
+// their way; else behind those.
 func (c *cluster) unblock(l *link) {
 	if !l.blocked {
 		return
@@ -226,7 +229,12 @@ func (c *cluster) unblock(l *link) {
 	stalled := l.stalled
 	l.stalled = nil
 	for _, x := range stalled {
-		c.ordered(l, x)
+		if x.there {
+			x.there = false
+			c.arrive(l, x)
+		} else {
+			c.ordered(l, x)
+		}
 	}
 }
 
@@ -261,6 +269,7 @@ func (c *cluster) ordered(l *link, x parcel) {
 
 func (c *cluster) arrive(l *link, x parcel) {
 	if l.blocked { // in front of what was sent since
+		x.there = true
 		i, _ := slices.BinarySearchFunc(l.stalled, x.number, func(y parcel, n int64) int { return cmp.Compare(y.number, n) })
 		l.stalled = slices.Insert(l.stalled, i, x)
 		return
