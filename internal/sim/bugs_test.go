@@ -119,6 +119,8 @@ func TestPlantedBugs(t *testing.T) {
 		{name: "what a script publishes is sent before it is committed", bug: BugEarlyMail,
 			with: Options{Nodes: 3, Workload: "pubsub", Sessions: 6, Think: 20 * milli, FaultEvery: 200 * milli, Faults: []string{"crash", "isolate", "transfer"}}},
 		{name: "a node is not told anew of subscriptions", bug: BugNotToldAnew, with: Options{Nodes: 3, Workload: "pubsub"}},
+		{name: "time goes backwards for fields of hashes", bug: BugWallClock, with: Options{Nodes: 3, Workload: "fields"}},
+		{name: "effects on lists that expire are dropped", bug: BugDroppedWrites, with: Options{Nodes: 3, Workload: "lapse"}},
 		{name: "WATCH compares values", bug: BugValueWatch, with: Options{Nodes: 3, Workload: "skew"}},
 		{name: "a transaction that is sent again is not recognized", bug: BugRetriedWrites, with: transactions},
 		{name: "a cut's barrier is left early", bug: BugCutMoving, first: 77, with: cuts},

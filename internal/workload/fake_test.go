@@ -90,6 +90,9 @@ func (s *server) run(who Client, c Command) (reply string) {
 	if s.odd() {
 		s.old = maps.Clone(s.keys)
 	}
+	if strings.HasPrefix(c.fieldOf(), "fields:") {
+		return s.field(c)
+	}
 	switch c[0] {
 	case "WATCH":
 		if s.watch[who] == nil {
@@ -261,7 +264,7 @@ func (s *server) apply(c Command) string {
 			s.keys[k] = h
 		}
 		return boolReply(had)
-	case "RPUSH", "LLEN", "LRANGE", "BLPOP", "BLMOVE":
+	case "RPUSH", "LLEN", "LRANGE", "LPOP", "BLPOP", "BLMOVE":
 		return s.list(c)
 	case "SADD", "ZADD", "SMEMBERS", "ZRANGE", "SCARD", "ZCARD", "SMOVE", "LMOVE", "RPOPLPUSH", "RENAMENX", "SUNIONSTORE", "ZUNIONSTORE":
 		return s.pot(c)
@@ -300,13 +303,13 @@ func (s *server) list(c Command) string {
 	k, h := c.Key(), s.keys[c.Key()]
 	words := strings.Fields(h.state)
 	put := func(k string, words []string) {
-		if s.keys[k] = (held{state: strings.Join(words, " ")}); len(words) == 0 {
+		if s.keys[k] = (held{strings.Join(words, " "), s.keys[k].deadline}); len(words) == 0 {
 			delete(s.keys, k)
 		}
 	}
 	switch c[0] {
 	case "RPUSH":
-		words = append(words, c[2])
+		words = append(words, c[2:]...)
 		if s.flaw == disorders && len(words) > 1 && s.odd() {
 			words[0], words[len(words)-1] = words[len(words)-1], words[0]
 		}
@@ -329,6 +332,12 @@ func (s *server) list(c Command) string {
 			}
 		}
 		return "*-1\r\n"
+	case "LPOP":
+		if len(words) == 0 {
+			return nilReply
+		}
+		put(k, words[1:])
+		return bulkReply(words[0])
 	}
 	return intReply(len(words))
 }

@@ -45,7 +45,7 @@ func (c Command) Whole() bool { return c[0] == "SCAN" || c[0] == "DBSIZE" }
 func (c Command) Reads() bool {
 	switch c[0] {
 	case "GET", "GETRANGE", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "PTTL", "PEXPIRETIME", "SCAN", "DBSIZE",
-		"HGET", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE",
+		"HGET", "HPTTL", "HPEXPIRETIME", "HGETALL", "HLEN", "HEXISTS", "HKEYS", "WATCH", "LLEN", "LRANGE",
 		"XRANGE", "XPENDING", "XLEN", "COTERIE", "EVAL_RO", "EVALSHA_RO", "FCALL_RO":
 		return true
 	}
@@ -111,11 +111,13 @@ func Kinds() []Kind {
 		{Name: "order", Summary: "commands of a connection take effect in their order, none acknowledged is lost", New: newOrder, Check: checkOrder},
 		{Name: "adds", Summary: "unique members and appended words: none lost, none doubled, none out of order", New: newAdds, Check: checkAdds},
 		{Name: "expiry", Summary: "keys expire at their time, and never come back", New: newExpiry, Check: checkExpiry},
+		{Name: "fields", Summary: "fields of hashes expire at their time, and never come back", New: newFields, Check: checkFields},
 		{Name: "scan", Summary: "SCAN returns what was there all the while; DBSIZE agrees", DB: 1, New: newScan, Check: checkScan},
 		{Name: "bank", Summary: "transfers between accounts: the total never changes", New: newBank, Check: checkBank},
 		{Name: "append", Summary: "transactions that append and read: strictly serializable", New: newAppends, Check: checkAppends},
 		{Name: "skew", Summary: "pairs of which WATCH lets one be set at most", DB: 2, New: newSkew, Check: checkSkew},
 		{Name: "queue", Summary: "workers wait for elements of lists: none lost, none taken twice, none left while somebody waits", New: newQueue, Check: checkQueue},
+		{Name: "lapse", Summary: "lists that expire while workers wait for them: no element taken twice or too late, none lost before", New: newLapse, Check: checkLapse},
 		{Name: "tokens", Summary: "tokens that wander between sets, lists and sorted sets of all partitions: each is in one place", New: newTokens, Check: checkTokens},
 		{Name: "stream", Summary: "streams and a group: nothing lost, nothing new twice, nothing again once acknowledged", New: newStream, Check: checkStream},
 		{Name: "script", Summary: "scripts and functions over keys that they name or not: strictly serializable, each runs once", New: newScripts, Check: checkScripts},
