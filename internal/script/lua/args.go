@@ -54,8 +54,15 @@ func (c *Call) CheckTable(i int) *Table {
 	return t
 }
 
-// CheckString requires a string or a number.
+// CheckString requires a string or a number, of which all will be looked at.
 func (c *Call) CheckString(i int) string {
+	s := c.checkText(i)
+	c.look(len(s))
+	return s
+}
+
+// checkText requires a string or a number, of which a part may be looked at.
+func (c *Call) checkText(i int) string {
 	s, ok := c.Arg(i).Text()
 	if !ok {
 		c.typeMismatch(i, "string")
@@ -65,6 +72,7 @@ func (c *Call) CheckString(i int) string {
 
 // CheckNumber requires a number, or a string that spells one.
 func (c *Call) CheckNumber(i int) float64 {
+	c.lookAt(c.Arg(i))
 	n, ok := c.Arg(i).ToNumber()
 	if !ok {
 		c.typeMismatch(i, "number")

@@ -46,7 +46,8 @@ func ipairsStep(c *Call) {
 }
 
 func (s *State) nextOf(t *Table, k Value) (key, v Value) {
-	key, v, ok := t.Next(k)
+	key, v, passed, ok := t.walk(k)
+	s.Step(passed / 8)
 	if !ok {
 		s.fail("invalid key to 'next'")
 	}
@@ -101,6 +102,7 @@ func baseError(c *Call) {
 	level := c.OptInt(2, 1)
 	if text, ok := v.Text(); ok && level > 0 {
 		if chunk, line := c.where(level); chunk != "" {
+			c.look(8 * len(text))
 			v = String(fmt.Sprintf("%s:%d: %s", chunk, line, text))
 		}
 	}
@@ -232,7 +234,7 @@ func baseLoadstring(c *Call) {
 
 func (c *Call) load(src, name string) {
 	c.charge(len(src) * 8)
-	c.Step(len(src))
+	c.Step(4 * len(src))
 	p, err := Compile(src, chunkName(name))
 	if err != nil {
 		c.Push(Nil)
@@ -318,15 +320,17 @@ func baseXpcall(c *Call) {
 	c.answerProtected(err, at, first, func(v Value) Value { return c.Call1(handler, v) })
 }
 
-func baseRawequal(c *Call) { c.Push(Bool(equal(c.CheckAny(1), c.CheckAny(2)))) }
+func baseRawequal(c *Call) { c.Push(Bool(c.equal(c.CheckAny(1), c.CheckAny(2)))) }
 
 func baseRawget(c *Call) {
 	t := c.CheckTable(1)
-	c.Push(t.Get(c.CheckAny(2)))
+	c.lookAt(c.CheckAny(2))
+	c.Push(t.Get(c.Arg(2)))
 }
 
 func baseRawset(c *Call) {
 	t := c.CheckTable(1)
+	c.lookAt(c.CheckAny(2))
 	c.rawSet(t, c.CheckAny(2), c.CheckAny(3))
 	c.Push(c.Arg(1))
 }
@@ -354,7 +358,8 @@ func baseSelect(c *Call) {
 func baseTonumber(c *Call) {
 	base := c.OptInt(2, 10)
 	if base == 10 {
-		if n, ok := c.CheckAny(1).ToNumber(); ok {
+		c.lookAt(c.CheckAny(1))
+		if n, ok := c.Arg(1).ToNumber(); ok {
 			c.Push(Number(n))
 			return
 		}
@@ -414,6 +419,7 @@ func baseUnpack(c *Call) {
 	if n := e - i + 1; n <= 0 || n > maxStackSlots-c.t.top-64 {
 		c.Fail("too many results to unpack")
 	}
+	c.Step((e - i) / 8)
 	for ; i <= e; i++ {
 		c.Push(t.GetInt(i))
 	}

@@ -15,6 +15,7 @@ func (c *Call) newCoroutine() *thread {
 		c.BadArgument(1, "Lua function expected")
 	}
 	co := newThread(64)
+	c.Step(len(co.stack))
 	c.charge(len(co.stack)*slotBytes + 256)
 	co.fn = fn
 	return co

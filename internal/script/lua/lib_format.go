@@ -35,7 +35,7 @@ func stringFormat(c *Call) {
 		}
 		before := len(b)
 		b = v.append(c, b, kind, arg)
-		c.Step(1 + (len(b)-before)/32)
+		c.Step(1 + (len(b)-before)/8)
 	}
 	c.PushBytes(b)
 }

@@ -29,7 +29,7 @@ func position(p, n int) int {
 }
 
 func stringByte(c *Call) {
-	s := c.CheckString(1)
+	s := c.checkText(1)
 	i := position(c.OptInt(2, 1), len(s))
 	j := position(c.OptInt(3, i), len(s))
 	i, j = max(i, 1), min(j, len(s))
@@ -61,7 +61,7 @@ func stringDump(c *Call) {
 	c.Push(String("\x1bLua"))
 }
 
-func stringLen(c *Call) { c.Push(Number(float64(len(c.CheckString(1))))) }
+func stringLen(c *Call) { c.Push(Number(float64(len(c.checkText(1))))) }
 
 func stringLower(c *Call) {
 	b := []byte(c.CheckString(1))
@@ -112,7 +112,7 @@ func stringRep(c *Call) {
 }
 
 func stringSub(c *Call) {
-	s := c.CheckString(1)
+	s := c.checkText(1)
 	i := position(c.CheckInt(2), len(s))
 	j := position(c.OptInt(3, -1), len(s))
 	i, j = max(i, 1), min(j, len(s))
@@ -128,15 +128,20 @@ func stringFind(c *Call)  { find(c, true) }
 func stringMatch(c *Call) { find(c, false) }
 
 func find(c *Call, positions bool) {
-	s, pat := c.CheckString(1), c.CheckString(2)
+	s, pat := c.checkText(1), c.CheckString(2)
 	init := c.OptInt(3, 1)
 	if init < 0 {
 		init = max(init+len(s)+1, 1)
 	}
 	init = min(max(init-1, 0), len(s))
 	if positions && (c.Arg(4).Truth() || !strings.ContainsAny(pat, "^$*+?.([%-")) {
-		c.Step(len(s) / 32)
-		if i := strings.Index(s[init:], pat); i >= 0 {
+		i := strings.Index(s[init:], pat)
+		if i < 0 {
+			c.Step((len(s) - init) / 16)
+		} else {
+			c.Step(i / 16)
+		}
+		if i >= 0 {
 			c.Push(Number(float64(init + i + 1)))
 			c.Push(Number(float64(init + i + len(pat))))
 		} else {
@@ -167,7 +172,7 @@ func find(c *Call, positions bool) {
 }
 
 func stringGmatch(c *Call) {
-	s, pat := c.CheckString(1), c.CheckString(2)
+	s, pat := c.checkText(1), c.CheckString(2)
 	at := 0
 	c.charge(128)
 	c.Push(c.Function("gmatch_aux", func(c *Call) {
@@ -188,7 +193,7 @@ func stringGmatch(c *Call) {
 }
 
 func stringGsub(c *Call) {
-	s, pat, repl := c.CheckString(1), c.CheckString(2), c.Arg(3)
+	s, pat, repl := c.checkText(1), c.CheckString(2), c.Arg(3)
 	switch repl.o.(type) {
 	case number, string, *Table, *closure, *goFunction:
 	default:
@@ -208,7 +213,9 @@ func stringGsub(c *Call) {
 		if e >= 0 {
 			n++
 			before := cap(b)
+			size := len(b)
 			b = m.replace(b, repl, at, e)
+			c.Step((len(b) - size) / 16)
 			c.charge(cap(b) - before)
 		}
 		switch {
@@ -259,6 +266,7 @@ func (m *matcher) replace(b []byte, repl Value, s, e int) []byte {
 }
 
 func (m *matcher) template(b []byte, text string, s, e int) []byte {
+	m.c.Step(len(text) / 16)
 	for i := 0; i < len(text); i++ {
 		if text[i] != '%' {
 			b = append(b, text[i])

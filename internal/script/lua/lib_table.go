@@ -30,15 +30,15 @@ func tableConcat(c *Call) {
 		if !ok {
 			c.Fail("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
+		grow := b.Cap()
 		if i > first {
 			b.WriteString(sep)
 		}
-		grow := b.Cap()
 		b.WriteString(text)
 		if b.Cap() > grow {
 			c.charge(b.Cap() - grow)
 		}
-		c.Step(1 + len(text)/64)
+		c.Step(1 + (len(sep)+len(text))/64)
 	}
 	c.PushString(b.String())
 }
@@ -68,6 +68,7 @@ func tableGetn(c *Call) { c.Push(Number(float64(c.CheckTable(1).Len()))) }
 
 func tableMaxn(c *Call) {
 	t := c.CheckTable(1)
+	c.Step(len(t.nodes) / 8)
 	m := float64(t.Len())
 	for _, n := range t.nodes {
 		if k, ok := n.key.Num(); ok && k > m && !n.value.IsNil() {

@@ -20,6 +20,7 @@ func (s *State) charge(n int) {
 func (s *State) overcharged(n int) {
 	if n < s.MemoryLimit {
 		s.used = s.measure()
+		s.steps -= s.used / 64
 		s.charged = n
 		s.limit = max(s.MemoryLimit-s.used, 0)
 		if s.used+n <= s.MemoryLimit {

@@ -167,6 +167,7 @@ func (s *State) concatMeta(f *frame, values []Value) Value {
 		y, okB := b.Text()
 		if okA && okB {
 			s.charge(len(x) + len(y) + 16)
+			s.look(len(x) + len(y))
 			values[n-2] = String(x + y)
 			continue
 		}
@@ -204,7 +205,7 @@ func (s *State) compare(op opcode, a, b Value) bool {
 }
 
 func (s *State) equals(a, b Value) bool {
-	if equal(a, b) {
+	if s.equal(a, b) {
 		return true
 	}
 	switch x := a.o.(type) {
@@ -227,6 +228,16 @@ func (s *State) equals(a, b Value) bool {
 	return s.call(h, a, b).Truth()
 }
 
+// equal is the function, with its steps counted.
+func (s *State) equal(a, b Value) bool {
+	if x, ok := a.o.(string); ok && len(x) >= longString {
+		if y, ok := b.o.(string); ok && len(x) == len(y) {
+			s.look(len(x))
+		}
+	}
+	return equal(a, b)
+}
+
 func (s *State) less(a, b Value) bool {
 	if x, ok := a.Num(); ok {
 		if y, ok := b.Num(); ok {
@@ -235,6 +246,7 @@ func (s *State) less(a, b Value) bool {
 	}
 	if x, ok := a.Str(); ok {
 		if y, ok := b.Str(); ok {
+			s.look(min(len(x), len(y)))
 			return x < y
 		}
 	}
@@ -253,6 +265,7 @@ func (s *State) lessEqual(a, b Value) bool {
 	}
 	if x, ok := a.Str(); ok {
 		if y, ok := b.Str(); ok {
+			s.look(min(len(x), len(y)))
 			return x <= y
 		}
 	}

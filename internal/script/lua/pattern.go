@@ -127,6 +127,7 @@ func (m *matcher) single(s, p, end int) bool {
 	case '%':
 		return singleClass(c, m.pat[p+1])
 	case '[':
+		m.c.Step((end - p) / 16)
 		return setMatches(c, m.pat[p:end])
 	}
 	return m.pat[p] == c
@@ -184,6 +185,7 @@ func (m *matcher) match(s, p int) int {
 			}
 		}
 		end := classEnd(m, p)
+		m.c.Step((end - p) / 16)
 		var suffix byte
 		if end < len(m.pat) {
 			suffix = m.pat[end]
@@ -277,12 +279,14 @@ func (m *matcher) balance(s, p int) int {
 		switch m.src[i] {
 		case closing:
 			if depth--; depth == 0 {
+				m.c.Step((i - s) / 8)
 				return i + 1
 			}
 		case open:
 			depth++
 		}
 	}
+	m.c.Step((len(m.src) - s) / 8)
 	return -1
 }
 
@@ -299,6 +303,7 @@ func (m *matcher) frontier(s, p int) (next int, ok bool) {
 		here = m.src[s]
 	}
 	set := m.pat[p:end]
+	m.c.Step(len(set) / 8)
 	return end, !setMatches(before, set) && setMatches(here, set)
 }
 
@@ -308,6 +313,7 @@ func (m *matcher) backReference(s int, digit byte) int {
 		m.c.Fail("invalid capture index")
 	}
 	text := m.src[m.capture[l].start:][:max(m.capture[l].len, 0)]
+	m.c.Step(len(text) / 64)
 	if strings.HasPrefix(m.src[s:], text) {
 		return s + len(text)
 	}

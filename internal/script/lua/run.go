@@ -47,6 +47,7 @@ func (s *State) run(t *thread) (yielded bool) {
 			regs = t.stack[f.base : f.base+f.cl.p.maxStack]
 		case opIndex:
 			key := rk(regs, k, i.c)
+			s.lookAt(*key)
 			if tab, ok := regs[i.b].o.(*Table); ok {
 				if v := tab.Get(*key); v.o != nil || tab.meta == nil {
 					regs[i.a] = v
@@ -58,6 +59,7 @@ func (s *State) run(t *thread) (yielded bool) {
 			regs[i.a] = v
 		case opSetIndex:
 			key, v := rk(regs, k, i.b), rk(regs, k, i.c)
+			s.lookAt(*key)
 			if tab, ok := regs[i.a].o.(*Table); ok && tab.meta == nil && !tab.readonly {
 				if _, isNumber := key.o.(number); isNumber && key.n == key.n {
 					s.charge(tab.Set(*key, *v))
@@ -311,6 +313,7 @@ func (s *State) deliverVarargs(t *thread, f *frame, to, want int) {
 	if n < 0 {
 		n = len(f.varargs)
 	}
+	s.Step(n / 8)
 	s.room(t, to+n)
 	dst := t.stack[to : to+n]
 	clear(dst[copy(dst, f.varargs):])
@@ -336,6 +339,7 @@ func (s *State) closure(f *frame, regs []Value, p *Proto) Value {
 }
 
 func (s *State) setList(t *Table, values []Value, from int) {
+	s.Step(len(values) / 8)
 	if from == len(t.list) && t.live == 0 {
 		s.charge(len(values) * slotBytes)
 		t.list = append(t.list, values...)
@@ -353,6 +357,7 @@ func (s *State) setList(t *Table, values []Value, from int) {
 
 func (s *State) forPrep(r []Value) {
 	for j, what := range [...]string{"initial value", "limit", "step"} {
+		s.lookAt(r[j])
 		n, ok := r[j].ToNumber()
 		if !ok {
 			s.fail("'for' %s must be a number", what)
@@ -388,6 +393,8 @@ func compareNumbers(op opcode, a, b float64) bool {
 
 // arithmetic is what the loop does not do itself. It returns the registers anew.
 func (s *State) arithmetic(t *thread, f *frame, i *instr, b, c Value) []Value {
+	s.lookAt(b)
+	s.lookAt(c)
 	x, okB := b.ToNumber()
 	y, okC := c.ToNumber()
 	var v Value

@@ -292,6 +292,25 @@ func (s *State) Step(n int) {
 	}
 }
 
+// longString is the length in bytes from which on it counts steps to look at all of a
+// string.
+const longString = 1 << 10
+
+// look counts the steps of looking at all of a string of n bytes.
+func (s *State) look(n int) {
+	if n >= longString {
+		s.Step(n / 64)
+	}
+}
+
+// lookAt counts the steps of looking at a value that a table is asked for, or that is
+// taken for a number.
+func (s *State) lookAt(v Value) {
+	if o, ok := v.o.(string); ok && len(o) >= longString {
+		s.Step(len(o) / 64)
+	}
+}
+
 func (s *State) exhausted() {
 	if s.Hook == nil {
 		s.steps += 1 << 30
@@ -379,7 +398,7 @@ func (s *State) push(t *thread, cl *closure, at, nargs, want int) {
 	}
 	t.frame = f
 	t.top = base + p.maxStack
-	if s.steps -= 4; s.steps < 0 {
+	if s.steps -= 4 + nargs/8; s.steps < 0 {
 		s.exhausted()
 	}
 }
@@ -389,7 +408,7 @@ func (s *State) callGo(t *thread, f *goFunction, at, nargs, want int, fromLua bo
 	if f.yields {
 		s.Throw(String("attempt to yield across metamethod/C-call boundary"))
 	}
-	if s.steps -= 2; s.steps < 0 {
+	if s.steps -= 2 + nargs/8; s.steps < 0 {
 		s.exhausted()
 	}
 	if s.depth == len(s.calls) {
@@ -406,6 +425,7 @@ func (s *State) callGo(t *thread, f *goFunction, at, nargs, want int, fromLua bo
 	s.inGo = inGo
 	s.depth--
 	first := at + 1 + nargs
+	s.steps -= (t.top - first) / 8
 	s.deliver(t, first, t.top-first, at, want)
 }
 
@@ -459,12 +479,14 @@ func (c *Call) Push(v Value) {
 // PushString adds a string as a result, and charges its memory.
 func (c *Call) PushString(s string) {
 	c.charge(len(s) + 16)
+	c.look(len(s))
 	c.Push(String(s))
 }
 
 // PushBytes adds a string made of bytes.
 func (c *Call) PushBytes(b []byte) {
 	c.charge(len(b) + 16)
+	c.look(len(b))
 	c.Push(String(string(b)))
 }
 

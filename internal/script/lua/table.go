@@ -243,6 +243,12 @@ func (t *Table) compact() {
 // Next returns what follows a key in a walk that begins with nil and ends with it.
 // ok is false when there is no such key.
 func (t *Table) Next(k Value) (key, value Value, ok bool) {
+	key, value, _, ok = t.walk(k)
+	return key, value, ok
+}
+
+// walk is Next. passed is how many places without a value it came by.
+func (t *Table) walk(k Value) (key, value Value, passed int, ok bool) {
 	at, from := 0, 0
 	if !k.IsNil() {
 		_, numeric := k.o.(number)
@@ -256,18 +262,19 @@ func (t *Table) Next(k Value) (key, value Value, ok bool) {
 		case listed && i <= cap(t.list): // just removed from the list's end
 			at = len(t.list)
 		default:
-			return Nil, Nil, false
+			return Nil, Nil, 0, false
 		}
 	}
+	began := at
 	for ; at < len(t.list); at++ {
 		if !t.list[at].IsNil() {
-			return Number(float64(at + 1)), t.list[at], true
+			return Number(float64(at + 1)), t.list[at], at - began, true
 		}
 	}
 	for i := from; i < len(t.nodes); i++ {
 		if !t.nodes[i].value.IsNil() {
-			return t.nodes[i].key, t.nodes[i].value, true
+			return t.nodes[i].key, t.nodes[i].value, at - began + i - from, true
 		}
 	}
-	return Nil, Nil, true
+	return Nil, Nil, at - began + max(len(t.nodes)-from, 0), true
 }
