@@ -312,6 +312,8 @@ type view struct {
 	*overlay.Overlay
 	e   *Evaluation
 	now base.Stamp
+
+	mailed int // bytes
 }
 
 var (
@@ -321,8 +323,52 @@ var (
 	_ kv.Savepoints = (*view)(nil)
 )
 
+// Err implements kv.Txn. Once it is set nothing that is read is true, and what is
+// written goes nowhere.
+func (v *view) Err() error {
+	if v.e.err != nil {
+		return v.e.err
+	}
+	return v.Overlay.Err()
+}
+
+// Set implements kv.Txn.
+func (v *view) Set(key, value []byte) {
+	if v.mayWrite(len(key) + len(value)) {
+		v.Overlay.Set(key, value)
+	}
+}
+
+// Delete implements kv.Txn.
+func (v *view) Delete(key []byte) {
+	if v.mayWrite(len(key)) {
+		v.Overlay.Delete(key)
+	}
+}
+
+// DeleteRange implements kv.Txn.
+func (v *view) DeleteRange(lower, upper []byte) {
+	if v.mayWrite(len(lower) + len(upper)) {
+		v.Overlay.DeleteRange(lower, upper)
+	}
+}
+
 // Mail implements kv.Mailer: the message leaves when the job is done.
-func (v *view) Mail(m kv.Mail) { v.e.job.Mail = append(v.e.job.Mail, m) }
+func (v *view) Mail(m kv.Mail) {
+	n := len(m.Channel) + len(m.Payload)
+	if v.mayWrite(n) {
+		v.mailed += n
+		v.e.job.Mail = append(v.e.job.Mail, m)
+	}
+}
+
+// mayWrite says whether there is room for another n bytes; if not, the attempt fails.
+func (v *view) mayWrite(n int) bool {
+	if limit := v.e.job.MaxBytes; v.e.err == nil && v.BodyLen()+v.mailed+n > limit {
+		v.e.fail(tooLarge("changes", limit))
+	}
+	return v.e.err == nil
+}
 
 // Now implements kv.Txn: the latest of the partitions' times.
 func (v *view) Now() base.Stamp { return v.now }
@@ -342,14 +388,14 @@ func (v *view) Rand() uint64 { return v.e.cluster.Rand() }
 // Savepoint implements kv.Savepoints.
 func (v *view) Savepoint() kv.Savepoint {
 	m := v.Mark()
-	return kv.Savepoint{Body: m.Body, Undo: m.Undo, Mails: len(v.e.job.Mail)}
+	return kv.Savepoint{Body: m.Body, Undo: m.Undo, Mails: len(v.e.job.Mail), MailBytes: v.mailed}
 }
 
 // Revert implements kv.Savepoints.
 func (v *view) Revert(s kv.Savepoint) {
 	v.CloseIters()
 	v.Cut(overlay.Mark{Body: s.Body, Undo: s.Undo})
-	v.e.job.Mail = v.e.job.Mail[:s.Mails]
+	v.e.job.Mail, v.mailed = v.e.job.Mail[:s.Mails], s.MailBytes
 }
 
 // Effects is the size of what was written so far.

@@ -2,6 +2,7 @@ package spanning
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -331,5 +332,40 @@ func TestNotToTheEnd(t *testing.T) {
 	f.down = 0
 	if got := f.run(t, line, func(j *Job) { j.MaxBytes = 4000 }); got != "1 -ERR" {
 		t.Errorf("too large: %s", got)
+	}
+}
+
+// TestWritesWithoutEnd: a script that writes more than it may ends there, and
+// keeps none of it in memory. What it catches does not keep it running.
+func TestWritesWithoutEnd(t *testing.T) {
+	table, err := command.NewTable(datatype.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range []string{
+		"redis.call('set', 'k' .. i, string.rep('x', 1e5))",
+		"redis.call('set', 'k', string.rep('x', 1e5))",
+		"redis.call('append', 'k', string.rep('x', 1e4))",
+		"redis.call('setrange', 'k' .. i, 1e6, 'x')",
+		"redis.pcall('set', 'k' .. i, string.rep('x', 1e5))",
+		"pcall(redis.call, 'set', 'k' .. i, string.rep('x', 1e5))",
+		"redis.call('get', 'k' .. i)",
+	} {
+		f := newFake()
+		script := "local i = 0 while i < 10000 do i = i + 1 " + each + " end"
+		job := &Job{Proto: 2, Args: [][]byte{[]byte("eval"), []byte(script), []byte("0")}, MaxBytes: 1 << 20}
+		if strings.Contains(each, "get") {
+			job.MaxBytes = 1 << 10
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		status, reply := Run(f, command.NewEvaluator(table, keyspace.Limits{}), job)
+		runtime.ReadMemStats(&after)
+		if status != partition.NotRun || !strings.Contains(string(reply), "bytes over several partitions, and was not run") {
+			t.Errorf("%s: %d %q", each, status, reply)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 128<<20 {
+			t.Errorf("%s: took %d MiB", each, took>>20)
+		}
 	}
 }

@@ -205,8 +205,8 @@ func (h *host) Call(args [][]byte, proto int) (reply []byte, refusal string, ok 
 	}
 	h.c.Read(spec, args)
 	h.c.Call(args, w)
-	if !spans && h.c.Written()-h.written > leaderBytes {
-		return nil, "", false
+	if spans && h.c.Txn.Err() != nil || !spans && h.c.Written()-h.written > leaderBytes {
+		return nil, "", false // nothing that it sees from here on is true, or it is too much for a leader
 	}
 	return w.Buf, "", true
 }
