@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"container/list"
 	"encoding/binary"
 
@@ -13,7 +14,8 @@ import (
 // request's arguments and is evaluated in one piece.
 //
 //	"exec"    session, number of watched keys, those keys, and for each command
-//	          a head (database, number of arguments) and its arguments
+//	          a head (database, number of arguments, and the protocol if it is not
+//	          the request's) and its arguments
 //	"watch"   session, keys
 //	"unwatch" session
 //	"await"   session, keys: waits until one of them is written
@@ -30,10 +32,10 @@ const (
 	groupAwake = "awake"
 )
 
-// Grouped is one command of a group.
+// Grouped is one command of a group. Proto is that of its reply; 0: the request's.
 type Grouped struct {
-	DB   uint8
-	Args [][]byte
+	DB, Proto uint8
+	Args      [][]byte
 }
 
 // WatchedKey is a key as a group names it.
@@ -46,8 +48,11 @@ func ExecGroup(session uint64, watched [][]byte, commands []Grouped) [][]byte {
 	args := [][]byte{[]byte(groupExec), uvarint(session), uvarint(uint64(len(watched)))}
 	args = append(args, watched...)
 	for _, c := range commands {
-		args = append(args, append([]byte{c.DB}, uvarint(uint64(len(c.Args)))...))
-		args = append(args, c.Args...)
+		head := append([]byte{c.DB}, uvarint(uint64(len(c.Args)))...)
+		if c.Proto != 0 {
+			head = append(head, c.Proto)
+		}
+		args = append(append(args, head), c.Args...)
 	}
 	return args
 }
@@ -100,7 +105,11 @@ func splitExec(rest [][]byte) (watched [][]byte, commands []Grouped, ok bool) {
 		if n <= 0 || argc == 0 || argc > uint64(len(rest)) {
 			return nil, nil, false
 		}
-		commands = append(commands, Grouped{DB: head[0], Args: rest[:argc:argc]})
+		c := Grouped{DB: head[0], Args: rest[:argc:argc]}
+		if len(head) > 1+n {
+			c.Proto = head[1+n]
+		}
+		commands = append(commands, c)
 		rest = rest[argc:]
 	}
 	return watched, commands, true
@@ -179,6 +188,7 @@ func (e *Evaluator) exec(call Call, who Watcher, rest [][]byte) {
 	for _, c := range commands {
 		one := call
 		one.DB, one.Args, one.Group, one.Blocking = c.DB, c.Args, false, false
+		e.out.Proto = int(cmp.Or(c.Proto, call.Proto))
 		e.run(one)
 		if e.diverted {
 			revert(&call, before)

@@ -9,7 +9,7 @@ import (
 
 func TestExecGroup(t *testing.T) {
 	watched := [][]byte{WatchedKey(3, []byte("k")), WatchedKey(0, nil)}
-	commands := []Grouped{{DB: 1, Args: [][]byte{[]byte("SET"), []byte("k"), {}}}, {DB: 15, Args: [][]byte{[]byte("PING")}}}
+	commands := []Grouped{{DB: 1, Args: [][]byte{[]byte("SET"), []byte("k"), {}}}, {DB: 15, Proto: 3, Args: [][]byte{[]byte("PING")}}}
 	op, session, rest, ok := splitGroup(ExecGroup(1<<40, watched, commands))
 	if !ok || op != groupExec || session != 1<<40 {
 		t.Fatal(op, session, ok)
@@ -19,7 +19,7 @@ func TestExecGroup(t *testing.T) {
 		t.Fatal(gotWatched, got, ok)
 	}
 	for i, c := range commands {
-		if got[i].DB != c.DB || !bytes.Equal(bytes.Join(got[i].Args, []byte("|")), bytes.Join(c.Args, []byte("|"))) {
+		if got[i].DB != c.DB || got[i].Proto != c.Proto || !bytes.Equal(bytes.Join(got[i].Args, []byte("|")), bytes.Join(c.Args, []byte("|"))) {
 			t.Errorf("command %d: %v", i, got[i])
 		}
 	}

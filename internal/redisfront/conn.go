@@ -99,56 +99,66 @@ func cmdAuth(s *session, args [][]byte) {
 	}
 }
 
-func cmdHello(s *session, args [][]byte) {
-	proto := int64(s.proto.Load())
+// hello is what a HELLO asks for.
+type hello struct {
+	proto uint8
+	name  []byte // nil: the one that the connection has
+}
+
+// readHello reads a HELLO of a connection that speaks proto.
+func readHello(proto uint8, args [][]byte) (h hello, why string) {
+	h.proto = proto
 	if len(args) > 1 {
-		v, ok := parseInt(args[1])
-		if !ok {
-			s.rw.Error("ERR Protocol version is not an integer or out of range")
-			return
+		switch v, ok := parseInt(args[1]); {
+		case !ok:
+			return h, "ERR Protocol version is not an integer or out of range"
+		case v != 2 && v != 3:
+			return h, "NOPROTO unsupported protocol version"
+		default:
+			h.proto = uint8(v)
 		}
-		if v != 2 && v != 3 {
-			s.rw.Error("NOPROTO unsupported protocol version")
-			return
-		}
-		proto = v
 	}
-	var name []byte
 	for i := 2; i < len(args); {
 		left := len(args) - i - 1
 		switch {
 		case is(args[i], "auth") && left >= 2:
 			if !authenticate(args[i+1]) {
-				s.rw.Error(errWrongPass)
-				return
+				return h, errWrongPass
 			}
 			i += 3
 		case is(args[i], "setname") && left >= 1:
-			if name = args[i+1]; !validName(name) {
-				s.rw.Error(errClientName)
-				return
+			if h.name = args[i+1]; !validName(h.name) {
+				return h, errClientName
 			}
 			i += 2
 		default:
-			s.rw.Error("ERR Syntax error in HELLO option '" + string(clip(args[i])) + "'")
-			return
+			return h, "ERR Syntax error in HELLO option '" + string(clip(args[i])) + "'"
 		}
 	}
-	if name != nil {
+	return h, ""
+}
+
+func cmdHello(s *session, args [][]byte) {
+	h, why := readHello(uint8(s.proto.Load()), args)
+	if why != "" {
+		s.rw.Error(why)
+		return
+	}
+	if h.name != nil {
 		s.mu.Lock()
-		s.mu.name = string(name)
+		s.mu.name = string(h.name)
 		s.mu.Unlock()
 	}
-	s.proto.Store(uint32(proto))
+	s.proto.Store(uint32(h.proto))
 	w := &s.rw
-	w.Proto = int(proto)
+	w.Proto = int(h.proto)
 	w.Map(7)
 	w.BulkString("server")
 	w.BulkString("redis")
 	w.BulkString("version")
 	w.BulkString(RedisVersion)
 	w.BulkString("proto")
-	w.Int(proto)
+	w.Int(int64(h.proto))
 	w.BulkString("id")
 	w.Int(int64(s.id))
 	w.BulkString("mode")

@@ -1,6 +1,7 @@
 package redisfront
 
 import (
+	"cmp"
 	"slices"
 
 	"coterie/internal/base"
@@ -30,6 +31,7 @@ type member struct {
 type spreadCommand struct {
 	e     *entry
 	db    uint8
+	proto uint8 // of its reply; 0: the transaction's
 	by    []*member
 	parts []share // likewise
 }
@@ -47,11 +49,11 @@ func (x *spread) member(p *Partition, slot base.Slot) *member {
 }
 
 // add puts a command behind those before it.
-func (x *spread) add(e *entry, shares []share, db uint8) {
-	c := spreadCommand{e: e, db: db, parts: shares}
+func (x *spread) add(e *entry, shares []share, db, proto uint8) {
+	c := spreadCommand{e: e, db: db, proto: proto, parts: shares}
 	for _, sh := range shares {
 		m := x.member(sh.p, sh.slot)
-		m.group = append(m.group, command.Grouped{DB: db, Args: sh.args})
+		m.group = append(m.group, command.Grouped{DB: db, Proto: proto, Args: sh.args})
 		c.by = append(c.by, m)
 	}
 	x.commands = append(x.commands, c)
@@ -105,7 +107,7 @@ func (x *spread) writeOne(w *resp.Writer) {
 // write takes the command's replies off those of its members, and makes one
 // of them.
 func (c *spreadCommand) write(w *resp.Writer) {
-	f := fan{parts: make([]part, len(c.by)), proto: w.Proto, merge: mergeOf(c.e.spec.Fan)}
+	f := fan{parts: make([]part, len(c.by)), proto: cmp.Or(int(c.proto), w.Proto), merge: mergeOf(c.e.spec.Fan)}
 	for i, m := range c.by {
 		n, err := resp.SkipReply(m.reply)
 		if err != nil || n == 0 {
@@ -161,7 +163,7 @@ func (s *session) jointOf(o *op, x *spread, watched [][]byte) *joint {
 // joinShares is joinUp of one command.
 func (s *session) joinShares(o *op, shares []share) {
 	x := &spread{}
-	x.add(o.cmd, shares, uint8(s.db.Load()))
+	x.add(o.cmd, shares, uint8(s.db.Load()), 0)
 	s.joinUp(o, x, nil, x.writeOne)
 }
 

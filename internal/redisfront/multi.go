@@ -1,9 +1,9 @@
 package redisfront
 
 import (
-	"strings"
-
+	"cmp"
 	"slices"
+	"strings"
 
 	"coterie/internal/base"
 	"coterie/internal/command"
@@ -76,6 +76,9 @@ func (s *session) notQueued(o *op, e *entry) string {
 		return errNotInMulti
 	case len(s.multi.queued) >= maxQueuedCommands || s.multi.bytes+size > s.f.opts.Limits.TransactionBytes:
 		return "ERR the transaction is too large"
+	case e.full == "script|load": // as below: a command behind it may run it
+		_, _ = s.f.scripts.compile(string(o.args[2]))
+		return ""
 	case e.local != nil, e.full == "unwatch":
 		return ""
 	case e.spec.Fan >= command.FanAllSum:
@@ -288,14 +291,19 @@ func (s *session) exec(o *op, t *multi, x *spread, placed [][]share, watched [][
 			s.hold()
 		}
 	}
-	db, locals := uint8(s.db.Load()), false
+	db, proto, locals := uint8(s.db.Load()), uint8(0), false
 	for i, q := range t.queued {
-		switch {
+		switch { // SELECT and HELLO are for the commands behind them
 		case q.e.keyed():
-			x.add(q.e, placed[i], db)
+			x.add(q.e, placed[i], db, proto)
 		case q.e.full == "select":
-			if to, why := s.database(q.args[1]); why == "" { // for the commands behind it
+			if to, why := s.database(q.args[1]); why == "" {
 				db = uint8(to)
+			}
+			locals = true
+		case q.e.full == "hello":
+			if h, why := readHello(cmp.Or(proto, uint8(s.proto.Load())), q.args); why == "" {
+				proto = h.proto
 			}
 			locals = true
 		default:
@@ -338,7 +346,8 @@ type ownReply struct {
 
 func raw(reply []byte) func(*resp.Writer) { return func(w *resp.Writer) { w.Raw(reply) } }
 
-// settleOwn does what has to be done for replies, before anything is published.
+// settleOwn does what has to be done for replies, before anything is published: whoever
+// unsubscribes behind that in the same transaction would be counted, and not get it.
 func settleOwn(own []ownReply) {
 	for i := range own {
 		if own[i].run != nil {
