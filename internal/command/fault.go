@@ -34,9 +34,9 @@ func NewFault(command string, p any) Fault {
 }
 
 // evaluated are the packages whose panics are a command's own fault, and leave behind
-// nothing that is used again. Frames of other modules do not matter: what calls them
-// does.
-var evaluated = []string{"base", "command", "datatype", "keys", "keyspace", "rdb", "resp", "script"}
+// nothing that is used again; of the front, only what it has partitions run (evaluated.go
+// there). Frames of other modules do not matter: what calls them does.
+var evaluated = []string{"base", "command", "datatype", "keys", "keyspace", "rdb", "redisfront.inSlot", "redisfront.run", "resp", "script"}
 
 const modulePackages = "coterie/internal/"
 

@@ -15,7 +15,7 @@ type clocks struct {
 	cells []uint64
 	used  int
 	lfu   bool
-	max   int // cells; 0: maxCells
+	max   int // cells, a power of two; 0: maxCells
 }
 
 const (
@@ -135,7 +135,7 @@ func (c *clocks) idle(hash uint64, at int64) int64 {
 
 func (c *clocks) grow(at int64) {
 	old := c.cells
-	c.cells, c.used = make([]uint64, max(minCells, 4*len(old))), 0
+	c.cells, c.used = make([]uint64, min(max(minCells, 4*len(old)), cmp.Or(c.max, maxCells))), 0
 	for _, cell := range old {
 		if cell == 0 {
 			continue
