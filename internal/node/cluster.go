@@ -40,6 +40,8 @@ type report struct {
 	Ops         float64         `json:"ops"`
 	Problem     string          `json:"problem,omitempty"`
 	Replicas    []replicaReport `json:"replicas"`
+	// Echoes are by the nodes that it has heard lately.
+	Echoes map[base.NodeID]echo `json:"echoes,omitempty"`
 }
 
 // replicaReport is one replica in a report. Members is filled by leaders.
@@ -72,8 +74,7 @@ type heard struct {
 	report report
 	at     time.Time
 	up     bool // its connection to this node is open
-	// offset is how far its clock is ahead of this node's, µs, by its last report.
-	offset int64
+	skew   skew // by its last report
 }
 
 // makeReport says how this node is.
@@ -81,6 +82,14 @@ func (n *Node) makeReport() report {
 	r := report{
 		Node: n.id.Node, Incarnation: n.id.Incarnation, Clock: n.now(), Version: n.version, PID: os.Getpid(),
 		DiskUsed: n.disk.used.Load(), DiskFree: n.disk.free.Load(), Ops: n.opsRate(), Problem: n.problemText(),
+	}
+	for id, h := range n.heard {
+		if held := time.Since(h.at); h.up && held < suspectAfter {
+			if r.Echoes == nil {
+				r.Echoes = map[base.NodeID]echo{}
+			}
+			r.Echoes[id] = echo{Clock: h.report.Clock, Held: held.Microseconds()}
+		}
 	}
 	for _, rep := range n.shard.Replicas() {
 		leader, term := rep.Leader()
@@ -125,7 +134,11 @@ func (n *Node) receiveReport(m *received) error {
 	}
 	h := n.hear(m.from)
 	h.report, h.at = r, time.Now()
-	h.offset = int64(r.Clock) - int64(n.now())
+	var e *echo
+	if own, ok := r.Echoes[n.id.Node]; ok {
+		e = &own
+	}
+	h.skew = skewOf(r.Clock, n.now(), e)
 	for _, rr := range r.Replicas {
 		if rr.Leads {
 			n.learnLeader(rr.Partition, m.from, rr.Term)

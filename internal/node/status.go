@@ -328,7 +328,7 @@ func (n *Node) findProblem() string {
 			continue
 		}
 		others++
-		if h.offset > limit || h.offset < -limit {
+		if h.skew.exceeds(limit) {
 			off++
 		}
 	}
