@@ -193,9 +193,9 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 }
 
 // overdue says whether a request has been here for longer than its gateway
-// waits.
+// waits. A CANCEL never is: it must not pass the request that it is for.
 func (r *Replica) overdue(req *Request) bool {
-	return r.cfg.QueueTicks > 0 && req.Flags&Blocking == 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks
+	return r.cfg.QueueTicks > 0 && req.Flags&(Blocking|Cancel) == 0 && r.ticks-req.Route.Queued > r.cfg.QueueTicks
 }
 
 // propose hands the round to raft. If raft drops it, its layer is taken back

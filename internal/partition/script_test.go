@@ -22,7 +22,7 @@ import (
 // TestScripts runs the golden scripts: replicas of partition 1 whose inputs
 // come one by one. Replica N lives on node N. Commands:
 //
-//	group voters=N,… [learners=N,…] [election=TICKS]  replicas from a founded state
+//	group voters=N,… [learners=N,…] [election=TICKS] [queue=TICKS]  replicas from a founded state
 //	new N                               a replica without any state
 //	campaign N · tick N [TICKS] · down N node=N
 //	submit N NAME:COMMAND… [term=N] [gateway=N]
@@ -136,6 +136,7 @@ type group struct {
 	text     strings.Builder
 	imports  []importing
 	election int
+	queue    uint64
 	unheard  bool
 }
 
@@ -159,7 +160,7 @@ func (g *group) open(m *member) {
 	}
 	r, err := New(Config{
 		Partition: 1, Replica: base.ReplicaID(m.id), Node: base.NodeID(m.id), Log: m.log, Base: m.store, Evaluator: words{},
-		Logger: slog.New(slog.DiscardHandler), Rand: func() uint64 { return 4 }, ReadOnly: func() string { return "" }, ElectionTicks: g.election,
+		Logger: slog.New(slog.DiscardHandler), Rand: func() uint64 { return 4 }, ReadOnly: func() string { return "" }, ElectionTicks: g.election, QueueTicks: g.queue,
 	}, rec)
 	if err != nil {
 		g.t.Fatal(err)
@@ -178,7 +179,7 @@ func (g *group) add(id uint64) *member {
 
 func (g *group) found(c *script.Command) {
 	g.mail, g.members = nil, map[uint64]*member{}
-	g.election = int(c.Num("election", 0))
+	g.election, g.queue = int(c.Num("election", 0)), c.Num("queue", 0)
 	s := State{
 		Index: 1, Term: 1, NextObjectID: 1, Span: base.Span{Lo: 0, Hi: 100}, Epoch: 1,
 		Conf: Conf{Voters: c.Nums("voters"), Learners: c.Nums("learners")}, Members: map[base.ReplicaID]base.NodeID{},

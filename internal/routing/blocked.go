@@ -58,6 +58,10 @@ func (r *Router) waits(req *partition.Request, args []byte) {
 		req.Route.Waiting = true
 		rt.sent--
 		rt.waiting++
+		if rt.recalled == rt.term && r.outlived(rt, req) { // the word came late
+			r.attempt++
+			r.takeBack(rt, req)
+		}
 		if rt.sent == 0 {
 			defer r.dispatch(req.Partition, rt)
 		}
@@ -88,12 +92,24 @@ func (r *Router) recall(p base.PartitionID, rt *route) {
 	}
 	r.attempt++ // what they still say counts no more
 	for _, req := range r.blocked {
-		if req.Partition == p && req.Route.Waiting && req.Route.Node != r.self && req.Route.Term < rt.term {
-			rt.leave(req)
-			req.Route.Node, req.Route.MayRun = 0, true
-			r.park(rt, req)
+		if req.Partition == p && req.Route.Waiting && r.outlived(rt, req) {
+			r.takeBack(rt, req)
 		}
 	}
+}
+
+// outlived says whether what a request waits for at another node is no more than
+// that node's refusal.
+func (r *Router) outlived(rt *route, req *partition.Request) bool {
+	return req.Route.Node != r.self && req.Route.Term < rt.term
+}
+
+// takeBack parks a waiting request, to be sent to the next leader. What the last one
+// still says of it is not to count: the caller sees to that.
+func (r *Router) takeBack(rt *route, req *partition.Request) {
+	rt.leave(req)
+	req.Route.Node, req.Route.MayRun = 0, true
+	r.park(rt, req)
 }
 
 // recalled says whether a CANCEL's target is on its way to another leader: the

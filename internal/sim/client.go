@@ -145,16 +145,9 @@ type cancelling struct{ o *op }
 // Complete implements partition.Sink: a leader that has run a CANCEL has
 // answered what it was for before, or with it.
 func (x cancelling) Complete(req *partition.Request) {
-	if req.Status != partition.Done || x.o.open == 0 {
-		return
+	if req.Status == partition.Done && x.o.open > 0 {
+		x.o.s.c.violate("a CANCEL was run, and nobody has answered what it was for: %v", &x.o.Op)
 	}
-	c, id := x.o.s.c, req.Partition
-	c.after(1, func() { // an election of this moment is known by then
-		lost := slices.ContainsFunc(c.elections[id], func(e election) bool { return e.at >= x.o.Call })
-		if !lost { // with a leader that was lost, what it knew may be
-			c.violate("a CANCEL was run, and nobody has answered what it was for: %v", &x.o.Op)
-		}
-	})
 }
 
 // spans says whether a transaction over several partitions is under way, or a
