@@ -455,6 +455,11 @@ func TestClientReply(t *testing.T) {
 	c.expect("+OK\r\n")
 	c.send("CLIENT REPLY SKIP\r\nGET a\r\nGET a\r\nCLIENT REPLY SKIP\r\nPING\r\nECHO x\r\n")
 	c.expect("$1\r\n1\r\n$1\r\nx\r\n")
+	// In a transaction it silences EXEC, whose array would be too short.
+	for _, others := range []string{"PING", "SET a 1", "MSET a 1 b 2", "RENAME a b"} {
+		c.send("MULTI\r\n" + others + "\r\nCLIENT REPLY OFF\r\nEXEC\r\nPING\r\nCLIENT REPLY ON\r\nECHO x\r\n")
+		c.expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n+OK\r\n$1\r\nx\r\n")
+	}
 }
 
 func TestMonitor(t *testing.T) {

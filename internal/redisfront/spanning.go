@@ -83,6 +83,9 @@ func (s *session) evaluate() bool {
 		x.write(&w, reply)
 		reply = w.Buf
 	}
+	if s.silence != replyOn { // by CLIENT REPLY in a transaction: its array would lack what is not answered
+		x.o.silent = true
+	}
 	s.finish(x.o, reply)
 	if x.reads != nil {
 		x.reads.settleReads(missed)
