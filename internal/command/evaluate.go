@@ -103,7 +103,7 @@ func (e *Evaluator) Evaluate(call Call, reply []byte) (answer []byte, flushed bo
 		}()
 	}
 	e.out.Buf, e.out.Proto = reply, int(call.Proto)
-	e.groupFlushed = false
+	e.grouped, e.diverted, e.groupFlushed = false, false, false // the last call may have ended in a panic
 	var reads readKeys
 	if tell {
 		defer func(before func([]byte)) { e.Reads = before }(e.Reads)
