@@ -292,3 +292,25 @@ func TestReadFromNowOnAcross(t *testing.T) {
 		}
 	}
 }
+
+// TestKilledTakesNothing: what is pushed after a blocked client was killed is not for it.
+func TestKilledTakesNothing(t *testing.T) {
+	blockingFront(t, func(t *testing.T, r *fakeRouter, addr string) {
+		b := dial(t, addr)
+		for i := range 200 {
+			a := dial(t, addr)
+			id := strings.Trim(a.do("CLIENT", "ID"), ":\r\n")
+			a.send(string(resp.AppendCommand(nil, "TAKE", "k", "0")))
+			r.blocked(t, 1)
+			kill := resp.AppendCommand(nil, "CLIENT", "KILL", "ID", id)
+			b.send(string(resp.AppendCommand(kill, "SET", "k", "v")))
+			b.expect(":1\r\n+OK\r\n")
+			if got := b.do("GET", "k"); got != "$1\r\nv\r\n" {
+				t.Fatalf("round %d: it was taken: %q", i, got)
+			}
+			b.do("DEL", "k")
+			_ = a.Close()
+			r.blocked(t, 0)
+		}
+	})
+}

@@ -273,6 +273,7 @@ func clientKill(s *session, args [][]byte) {
 		c.mu.Lock()
 		c.abort()
 		c.mu.Unlock()
+		s.f.unblock(c.id, true) // now: what is pushed after the reply is not for it
 	}
 	switch {
 	case !old:

@@ -135,6 +135,7 @@ func TestClusterListener(t *testing.T) {
 	check("SET {b} 1", "+OK\r\n")
 	check("MGET {b}1 {b}2", "*2\r\n$-1\r\n$-1\r\n")
 	check("MGET foo bar", "-CROSSSLOT Keys in request don't hash to the same slot\r\n")
+	check("WATCH foo bar", "-CROSSSLOT Keys in request don't hash to the same slot\r\n")
 	check("SELECT 1", "-ERR SELECT is not allowed in cluster mode\r\n")
 	check("SELECT 0", "+OK\r\n")
 	check("SWAPDB 0 1", "-ERR SWAPDB is not allowed in cluster mode\r\n")

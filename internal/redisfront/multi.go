@@ -152,13 +152,13 @@ func routeWatch(s *session, o *op) {
 		s.refuse(o.cmd, "ERR WATCH inside MULTI is not allowed")
 		return
 	}
+	if _, _, why := s.keysAt(o, false); why != "" {
+		s.refuse(o.cmd, why)
+		return
+	}
 	f := &fan{merge: mergeOK}
 	var parts []*part
 	for _, key := range o.args[1:] {
-		if len(key) > s.f.opts.Limits.KeyBytes {
-			s.refuse(o.cmd, s.keyTooLong())
-			return
-		}
 		slot := base.KeySlot(key)
 		p, why := s.owner(slot, len(s.watched) > 0 && !s.oneSlot())
 		if why != "" {
