@@ -19,9 +19,12 @@ func TestWindowFollowsReplies(t *testing.T) {
 	stuck.mu.Lock()
 	c := dial(t, addr)
 	c.send("GET a\r\n" + strings.Repeat("BIG b 1000000\r\n", 100))
-	time.Sleep(300 * time.Millisecond)
-	if n := r.front.budget.inUse(); n > 5*size || n < 2*size {
-		t.Errorf("%d bytes are held behind one reply", n)
+	waitFor(t, "replies behind the first", func() bool { return r.front.budget.inUse() >= 2*size })
+	for range 30 { // and no more come
+		time.Sleep(10 * time.Millisecond)
+		if n := r.front.budget.inUse(); n > 5*size {
+			t.Fatalf("%d bytes are held behind one reply", n)
+		}
 	}
 	stuck.mu.Unlock()
 	c.expect("$-1\r\n")
