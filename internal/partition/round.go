@@ -318,12 +318,7 @@ func (r *Replica) stepDown(out *Output) {
 	r.txns.rollback()
 	r.unrecorded, r.unrecordedHigh = nil, nil
 	r.versions = versions{}
-	r.refuseAll(r.txns.parked, out)
-	r.txns.parked = nil
-	r.CloseViews()
-	r.refuseAll(r.cuts.queue, out)
-	r.cuts.queue = nil
-	if r.current != nil {
+	if r.current != nil { // first: who waits, or is parked, may be in it too
 		for _, req := range r.current.requests {
 			if req != nil && req.Status != Waits { // those come with the other waiters
 				req.Status, req.Reply = Unknown, nil
@@ -334,6 +329,11 @@ func (r *Replica) stepDown(out *Output) {
 	}
 	r.refuseAll(slices.DeleteFunc(r.reads, func(req *Request) bool { return req != nil && req.Status == Waits }), out) // reads without effects can run again elsewhere
 	r.reads = nil
+	r.refuseAll(r.txns.parked, out)
+	r.txns.parked = nil
+	r.CloseViews()
+	r.refuseAll(r.cuts.queue, out)
+	r.cuts.queue = nil
 	r.refuseAll(r.waiters.take(func(*Request) bool { return true }), out)
 	r.waiters.due, r.waiters.touched = nil, Touched{}
 	r.refuseAll(r.queue, out)
@@ -352,21 +352,25 @@ func (r *Replica) refuseAll(reqs []*Request, out *Output) {
 
 // Abandon forgets an evaluated request that its gateway gave up.
 func (r *Replica) Abandon(req *Request) {
-	forget := func(reqs []*Request) {
-		for i := range reqs {
-			if reqs[i] == req {
-				reqs[i] = nil
-			}
-		}
-	}
 	if req.wait != nil {
 		r.waiters.remove(req.wait)
 	}
 	r.txns.parked = slices.DeleteFunc(r.txns.parked, func(x *Request) bool { return x == req })
 	r.queue = slices.DeleteFunc(r.queue, func(x *Request) bool { return x == req }) // it was parked
 	r.cuts.queue = slices.DeleteFunc(r.cuts.queue, func(x *Request) bool { return x == req })
-	forget(r.reads)
+	r.leaveRound(req)
+}
+
+// leaveRound takes a request out of the round under way: it ends, or has ended, in
+// another way. Whoever is answered twice is taken for another one the second time.
+func (r *Replica) leaveRound(req *Request) {
+	rounds := [][]*Request{r.reads, nil}
 	if r.current != nil {
-		forget(r.current.requests)
+		rounds[1] = r.current.requests
+	}
+	for _, reqs := range rounds {
+		if i := slices.Index(reqs, req); i >= 0 {
+			reqs[i] = nil
+		}
 	}
 }

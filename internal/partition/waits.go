@@ -476,7 +476,11 @@ func (r *Replica) GatewayDown(node base.NodeID, out *Output) {
 		return req.Origin.Gateway == node
 	})
 	if len(r.waiters.of) > 0 {
-		r.refuseAll(r.waiters.take(func(req *Request) bool { return req.Origin.Gateway == node }), out)
+		gone := r.waiters.take(func(req *Request) bool { return req.Origin.Gateway == node })
+		for _, req := range gone {
+			r.leaveRound(req)
+		}
+		r.refuseAll(gone, out)
 	}
 }
 

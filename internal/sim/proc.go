@@ -304,6 +304,11 @@ func (p *proc) finish(reqs []*partition.Request) {
 			p.router.Returned(req)
 			continue
 		}
+		if s.node == 0 {
+			p.c.violate("n%d ends a request of another gateway twice: %q", p.m.id, req.Args)
+			continue
+		}
+		req.Sink = &remoteSink{}
 		x := replies.to(s.node)
 		x.msg = wire.AppendReply(x.msg, &wire.ReplyItem{
 			Sequence: req.Origin.Sequence, Attempt: req.Route.Attempt,
@@ -405,7 +410,8 @@ func (p *proc) complete(req *partition.Request) {
 
 var misconf, tryAgain = []byte("-MISCONF "), []byte("-TRYAGAIN ")
 
-// remoteSink marks requests of another gateway.
+// remoteSink marks requests of another gateway; without a node, those that have
+// ended. Their memory is another request's by then, in production.
 type remoteSink struct{ node base.NodeID }
 
 // Complete is never called: carryOut answers these by message.
