@@ -80,7 +80,7 @@ type session struct {
 	tracker  atomic.Pointer[tracker]
 	queued   atomic.Int32  // commands in the open transaction and one; 0: there is none
 	check    atomic.Uint32 // see sweep.go
-	swept    uint64        // the sweeper's: reads as it last saw them
+	swept    atomic.Uint64 // the sweeper's: reads as it last saw them
 
 	cond *sync.Cond // on mu: what the reader waits for may have come
 	mu   struct {

@@ -22,7 +22,7 @@ func (f *Front) wantSweep() {
 }
 
 // sweep wakes every session that has gone silent after a read that left open
-// whether the stream has ended.
+// whether the stream has ended. The next one may begin before it is through.
 func (f *Front) sweep() {
 	f.sweepDue.Store(false)
 	again := false
@@ -30,8 +30,8 @@ func (f *Front) sweep() {
 		if s.check.Load() != checkWanted {
 			continue
 		}
-		if n := s.reads.Load(); n != s.swept {
-			s.swept = n
+		if n := s.reads.Load(); n != s.swept.Load() {
+			s.swept.Store(n)
 			again = true
 			continue
 		}
