@@ -314,6 +314,22 @@ func (e *Evaluator) Slots(args [][]byte, group bool, visit func(base.Slot)) bool
 	return true
 }
 
+// OnlyReads says whether none of the commands of a call, or of a group that is run, may
+// write. They may all the same have effects: what has expired is removed.
+func (e *Evaluator) OnlyReads(args [][]byte, group bool) bool {
+	commands, ok := []Grouped{{Args: args}}, true
+	if group {
+		var rest [][]byte
+		if _, _, rest, ok = splitGroup(args); ok {
+			_, commands, ok = splitExec(rest)
+		}
+	}
+	return ok && !slices.ContainsFunc(commands, func(c Grouped) bool {
+		spec := e.table.Lookup(c.Args)
+		return spec == nil || spec.Flags&Write != 0 || spec.Flags&RunsOthers != 0 && spec.Flags&ReadOnly == 0
+	})
+}
+
 func (e *Evaluator) slots(args [][]byte, visit func(base.Slot)) bool {
 	if len(args) == 0 {
 		return true

@@ -16,7 +16,9 @@ import (
 //
 // That holds only where the fault is the command's. One in what keeps the state (the
 // overlay, the store, a replica) leaves that in an unknown condition, and still ends
-// the node; so does one of a command that read wrongly because the store failed.
+// the node. One of a command that read wrongly because the store failed is left to who
+// keeps that: it ends by the store's error (package partition), or the command does
+// (package spanning).
 
 // Fault is a panic of a command.
 type Fault struct {

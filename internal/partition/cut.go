@@ -401,7 +401,7 @@ func (r *Replica) readView(v *view, req *Request) ([]byte, error) {
 	command := *req
 	command.Args, command.Flags = req.Args[2:], 0
 	txn := Txn{r: r, ov: ov, now: v.stamp, nextID: r.txn.nextID}
-	reply := r.cfg.Evaluator.Evaluate(&txn, &command, []byte{CutReply})
+	reply := r.evaluate(&txn, &command, []byte{CutReply})
 	if ov.End() != nil {
 		ov.RollbackLast()
 	}

@@ -37,7 +37,7 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 		r.forgetAborted()
 	}
 	if background && r.ov.BodyLen() < maxRoundBytes {
-		r.background = r.cfg.Evaluator.Background(&r.txn)
+		r.keepHouse()
 	}
 	body := r.ov.End()
 	r.versions.noteWrites(body, r.ticks)
@@ -54,6 +54,32 @@ func (r *Replica) Evaluate(now base.Stamp, held Held, out *Output) {
 		r.reads = e.ran
 		r.rn.ReadIndex(readContext(r.readID))
 	}
+}
+
+// replyUnread is in the place of a reply that nobody gets: the node ends.
+const replyUnread = "-ERR The state could not be read\r\n"
+
+// evaluate has a command evaluated. After a read that failed it may find less than
+// must be there, and panic. Nothing of what it did counts: the node ends, and by the
+// store's error, which says more.
+func (r *Replica) evaluate(txn *Txn, req *Request, reply []byte) (answer []byte) {
+	defer func() {
+		if txn.Err() != nil && recover() != nil {
+			txn.ov.CloseIters()
+			answer = append(reply, replyUnread...)
+		}
+	}()
+	return r.cfg.Evaluator.Evaluate(txn, req, reply)
+}
+
+// keepHouse does the evaluator's housekeeping, as evaluate does a command.
+func (r *Replica) keepHouse() {
+	defer func() {
+		if r.ov.Err() != nil {
+			_ = recover()
+		}
+	}()
+	r.background = r.cfg.Evaluator.Background(&r.txn)
 }
 
 // replyOverdue answers a request whose gateway has given it up. It is an
@@ -189,7 +215,7 @@ func (r *Replica) run(req *Request, reply []byte) []byte {
 	if req.Flags&Write != 0 && req.Session != 0 {
 		r.waiters.touched.writer = writer{req.Origin.Gateway, req.Session}
 	}
-	return r.cfg.Evaluator.Evaluate(&r.txn, req, reply)
+	return r.evaluate(&r.txn, req, reply)
 }
 
 // overdue says whether a request has been here for longer than its gateway

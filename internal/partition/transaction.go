@@ -273,7 +273,7 @@ func (r *Replica) prepare(req *Request, id TxnID, reply []byte) []byte {
 		group := *req
 		group.Args, group.Flags = args, Write|Group
 		r.waiters.quiet = true
-		reply = r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
+		reply = r.evaluate(&r.txn, &group, reply)
 		r.waiters.quiet = false
 		if !isArray(reply[vote+1:]) { // null: a watched key has changed; or an error
 			r.ov.Cut(mark)

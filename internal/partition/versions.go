@@ -42,7 +42,7 @@ func (r *Replica) readGroup(req *Request, reply []byte) []byte {
 	reply = binary.BigEndian.AppendUint64(reply, r.versions.watch(r.ticks))
 	group := *req
 	group.Args, group.Flags = req.Args[3:], Group
-	return r.cfg.Evaluator.Evaluate(&r.txn, &group, reply)
+	return r.evaluate(&r.txn, &group, reply)
 }
 
 // validate says whether the slots of a group are as a READ saw them: not

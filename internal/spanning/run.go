@@ -42,6 +42,8 @@ const DefaultMaxBytes = 64 << 20
 const (
 	replyContended = "-TRYAGAIN Others have changed the keys again and again while the command was run over several partitions; nothing was done\r\n"
 	replyStopping  = "-UNKNOWNOUTCOME The node was stopped while it ran the command\r\n"
+	replyStopped   = "-TRYAGAIN The node was stopped while it ran the command; nothing was done\r\n"
+	replyUnsure    = "-TRYAGAIN Nobody could say in time whether what the command read was so; ask again\r\n"
 	replyNoOwner   = "-CLUSTERDOWN Hash slot not served\r\n"
 )
 
@@ -160,11 +162,16 @@ func (e *Evaluation) attempt(lock bool) (status partition.Status, reply []byte, 
 		return partition.Done, reply, false
 	}
 	e.held = nil // it ends with t
-	switch {
-	case !e.cluster.Transact(t):
+	matters := e.matters()
+	switch done := e.cluster.Transact(t); {
+	case !done && matters:
 		return partition.Unknown, []byte(replyStopping), false
+	case !done:
+		return partition.NotRun, []byte(replyStopped), false
 	case t.Conflict:
 		return 0, nil, true
+	case t.Status == partition.Unknown && !matters:
+		return partition.NotRun, []byte(replyUnsure), false
 	case !t.Committed():
 		return t.Status, t.Reply, false
 	}
@@ -326,7 +333,7 @@ func (e *Evaluation) hold() bool {
 	}
 	switch {
 	case !e.cluster.Transact(t):
-		e.fail(refusal(replyStopping))
+		e.fail(refusal(replyStopped))
 		return false
 	case t.Conflict:
 		e.fail(errConflict)
@@ -386,6 +393,22 @@ func (e *Evaluation) transaction() *txn.Transaction {
 	return t
 }
 
+// matters says whether anybody need know if the attempt's effects came to be. Those of
+// commands that only read need not: they remove what has expired, which anybody may do
+// at any time. They are committed with the reply all the same, lest a leader whose clock
+// is behind should find again what this one has seen gone.
+func (e *Evaluation) matters() bool {
+	if e.eval.OnlyReads(e.job.Args, e.job.Group) {
+		return false
+	}
+	for _, p := range e.parts {
+		if len(p.body) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // work is what was read of a partition without locks.
 func (p *part) work() *partition.Work {
 	w := &partition.Work{Term: p.term}
@@ -430,6 +453,6 @@ func (e *Evaluation) request(id base.PartitionID, args [][]byte) *partition.Requ
 
 func (e *Evaluation) submit(reqs []*partition.Request) {
 	if len(reqs) > 0 && e.err == nil && !e.cluster.Submit(reqs) {
-		e.fail(refusal(replyStopping))
+		e.fail(refusal(replyStopped))
 	}
 }

@@ -26,7 +26,9 @@ type fake struct {
 	changed int      // so many VALIDATEs find a change
 	busy    int      // so many transactions meet a conflict
 	lost    int      // so many FETCHes under locks find them gone
-	down    int      // FETCHes of a tree's node from so many on are refused; 0: none
+	unsure  bool     // nobody knows what came of a transaction
+	stamp   base.Stamp
+	down    int // FETCHes of a tree's node from so many on are refused; 0: none
 }
 
 func newFake() *fake {
@@ -82,7 +84,7 @@ func (f *fake) Submit(reqs []*partition.Request) bool {
 				how += "+before"
 			}
 			f.both = append(f.both, how)
-			fetched := partition.Fetched{Term: 1, Round: 1, Stamp: 1e12, NextID: 5}
+			fetched := partition.Fetched{Term: 1, Round: 1, Stamp: max(1e12, f.stamp), NextID: 5}
 			r.Reply = partition.AppendFetched(nil, &fetched, f.parts[r.Partition], queries)
 		}
 	}
@@ -107,6 +109,11 @@ func (f *fake) Transact(t *txn.Transaction) bool {
 		f.said = append(f.said, "busy")
 		f.both = append(f.both, "busy")
 		t.Status, t.Conflict = partition.NotRun, true
+		return true
+	}
+	if f.unsure {
+		f.said = append(f.said, "unsure")
+		t.Status, t.Reply = partition.Unknown, []byte("-UNKNOWNOUTCOME nobody knows\r\n")
 		return true
 	}
 	f.said = append(f.said, fmt.Sprintf("commit%d", len(t.Parts)))
@@ -187,6 +194,69 @@ func TestRun(t *testing.T) {
 		if said := strings.Join(f.said, " "); got != tc.want || said != tc.said {
 			t.Errorf("%s: %q (%s), want %q (%s)", tc.line, got, said, tc.want, tc.said)
 		}
+	}
+}
+
+// TestReadsAreNeverUnsure: what only reads, and meets what has expired, commits that it
+// is gone. When nobody knows what came of that, the command was not run: who asks again
+// loses nothing. The same holds for what has written nothing, but was under locks.
+func TestReadsAreNeverUnsure(t *testing.T) {
+	f := newFake()
+	f.run(t, "mset a 1 b 2 c 3", nil)
+	f.run(t, "pexpire a 1000", nil)
+	f.run(t, "hset {c}h f 1 g 2 h 3", nil)
+	f.run(t, "hpexpire {c}h 1000 fields 2 f h", nil)
+	f.stamp, f.unsure = 2e12, true
+	watch := func(j *Job) { j.Watched = [][]byte{command.WatchedKey(0, []byte(f.key("w")))} }
+	for _, tc := range []struct {
+		line, want string
+		change     func(*Job)
+	}{
+		{"get a", "1 -TRYAGAIN", nil},
+		{"mget a b c", "1 -TRYAGAIN", nil},
+		{"pttl a", "1 -TRYAGAIN", nil},
+		{"hgetall {c}h", "1 -TRYAGAIN", nil},
+		{"eval_ro return(redis.call('get',KEYS[1])) 1 a", "1 -TRYAGAIN", nil},
+		{"mget b c", "1 -TRYAGAIN", watch},
+		{"eval return(redis.call('get',KEYS[1])) 1 b", "$1 2", nil},
+		{"eval return(redis.call('get',KEYS[1])) 1 b", "1 -TRYAGAIN", watch},
+		{"group get a", "1 -TRYAGAIN", nil},
+		{"group get b append b y", "2 -UNKNOWNOUTCOME", nil},
+		{"eval return(redis.call('incr',KEYS[1])) 1 b", "2 -UNKNOWNOUTCOME", nil},
+		{"getex a", "2 -UNKNOWNOUTCOME", nil}, // it may write
+		{"append a y", "2 -UNKNOWNOUTCOME", nil},
+	} {
+		change := tc.change
+		if rest, ok := strings.CutPrefix(tc.line, "group "); ok {
+			change = f.grouped(rest)
+		}
+		if got := f.run(t, tc.line, change); got != tc.want {
+			t.Errorf("%s: %q (%s), want %q", tc.line, got, strings.Join(f.said, " "), tc.want)
+		}
+	}
+	f.unsure = false
+	if got := f.run(t, "get a", nil); got != "$-1" || strings.Join(f.said, " ") != "commit1" {
+		t.Errorf("get a: %s (%v)", got, f.said)
+	}
+	// A leader whose clock is behind must not find it again.
+	if f.stamp = 0; f.run(t, "get a", nil) != "$-1" {
+		t.Error("what was seen to have expired came back")
+	}
+}
+
+// grouped makes a job one of a group of commands.
+func (f *fake) grouped(line string) func(*Job) {
+	return func(j *Job) {
+		var cmds []command.Grouped
+		for words := strings.Fields(line); len(words) > 0; {
+			n := map[string]int{"get": 2, "append": 3}[words[0]]
+			var c command.Grouped
+			for _, w := range words[:n] {
+				c.Args = append(c.Args, []byte(f.key(w)))
+			}
+			cmds, words = append(cmds, c), words[n:]
+		}
+		j.Group, j.Args = true, command.ExecGroup(0, nil, cmds)
 	}
 }
 
