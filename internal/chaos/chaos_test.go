@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,70 @@ func TestMarkedDirectory(t *testing.T) {
 	defer ln.Close()
 	if _, err := newCluster(dir, "/bin/false", 0, nil); err == nil || !strings.Contains(err.Error(), "still runs") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestNoRoomToStart: a node that cannot start since a fault has filled its disk is
+// started again until it can; any other end by itself is told.
+func TestNoRoomToStart(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		script string // of the first lives
+		full   time.Duration
+		told   string
+	}{
+		{"a full disk", "echo 'error: cannot open the log: no space left on device'; exit 1", time.Hour, ""},
+		{"one that was full just now", "echo 'error: cannot open the log: no space left on device'; exit 1", 0, ""},
+		{"a disk that is not full", "echo 'error: cannot open the log: no space left on device'; exit 1", -1, "node 1 ended by itself: exit status 1"},
+		{"something else", "echo 'no space left on device'; echo 'error: a bug'; exit 1", time.Hour, "node 1 ended by itself: exit status 1"},
+		{"a panic", "echo 'panic: no space left on device'; exit 2", time.Hour, "node 1 ended by itself: exit status 2"},
+		{"nothing said", "exit 1", time.Hour, "node 1 ended by itself: exit status 1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			lives := filepath.Join(dir, "lives")
+			program := filepath.Join(dir, "program")
+			fails := 2
+			if tc.full == 0 { // for a second
+				fails = 1
+			}
+			text := "#!/bin/sh\necho >>" + lives + "\nif [ $(wc -l <" + lives + ") -gt " + strconv.Itoa(fails) + " ]; then exec sleep 60; fi\n" + tc.script + "\n"
+			if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			c, err := newCluster(filepath.Join(dir, "nodes"), program, 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := c.nodes[0]
+			if tc.full >= 0 {
+				n.filled()
+			}
+			if tc.full == 0 {
+				n.emptied()
+			}
+			if err := n.launch(); err != nil {
+				t.Fatal(err)
+			}
+			told := func() string {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				return strings.Join(n.unexplained, "; ")
+			}
+			born := func() int {
+				b, _ := os.ReadFile(lives)
+				return len(b)
+			}
+			for limit := time.Now().Add(20 * time.Second); told() == "" && born() <= fails && time.Now().Before(limit); {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if got := told(); got != tc.told || tc.told == "" && born() != fails+1 {
+				t.Errorf("told %q after %d lives, want %q", got, born(), tc.told)
+			}
+			n.kill()
+			c.close()
+		})
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 	orderPatience = 90 * time.Second // until everything is in order without faults
 	stopPatience  = 15 * time.Second
 	askTimeout    = 2 * time.Second
+	restartAfter  = 300 * time.Millisecond // as a supervisor would, of a node that found no room
+	drained       = time.Second            // so long a disk counts as full after it was
 )
 
 // Ports lie below those that systems use for outgoing connections, so that a
@@ -46,7 +48,9 @@ type node struct {
 	mu          sync.Mutex
 	proc        *process // nil: down on purpose
 	id          uint64
-	unexplained []string // ends that nobody caused
+	full        int       // faults that fill its disk
+	freed       time.Time // when the last of them ended
+	unexplained []string  // ends that nobody caused
 }
 
 // cluster is the nodes, and the proxies between them.
@@ -206,6 +210,11 @@ func (n *node) launch() error {
 	if n.proc != nil && !n.proc.ended() {
 		return nil
 	}
+	return n.start()
+}
+
+// start is launch with the lock held.
+func (n *node) start() error {
 	p, err := n.c.starter.start(n.c.executable, n.log(), n.args())
 	if err != nil {
 		return fmt.Errorf("start node %d: %w", n.number+1, err)
@@ -215,14 +224,52 @@ func (n *node) launch() error {
 	return nil
 }
 
-// watch notices a process that ends by itself.
+// watch notices a process that ends by itself. One that had no room on its disk to
+// start is started again, as a supervisor would.
 func (n *node) watch(p *process) {
 	<-p.done
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc == p {
+	switch {
+	case n.proc != p:
+	case n.choked(p):
+		time.AfterFunc(restartAfter, func() { n.again(p) })
+	default:
 		n.unexplained = append(n.unexplained, fmt.Sprintf("node %d ended by itself: %v", n.number+1, p.err))
 	}
+}
+
+// again starts the node after a process that found no room, unless somebody else did,
+// or took it down.
+func (n *node) again(p *process) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.proc != p {
+		return
+	}
+	if err := n.start(); err != nil {
+		n.unexplained = append(n.unexplained, err.Error())
+	}
+}
+
+// choked says, with the lock held, whether a process gave up because of a disk that was
+// filled on purpose.
+func (n *node) choked(p *process) bool {
+	return (n.full > 0 || time.Since(n.freed) < drained) && p.foundNoRoom()
+}
+
+// filled says that a fault begins to fill the node's disk; emptied that it does no more.
+func (n *node) filled() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.full++
+}
+
+func (n *node) emptied() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.full--
+	n.freed = time.Now()
 }
 
 // take marks the node as down on purpose, and returns its process.
@@ -248,9 +295,10 @@ func (n *node) stop() {
 	if p == nil {
 		return
 	}
-	if err := p.stop(stopPatience); err != nil {
-		n.mu.Lock()
-		defer n.mu.Unlock()
+	err := p.stop(stopPatience)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err != nil && !n.choked(p) {
 		n.unexplained = append(n.unexplained, fmt.Sprintf("node %d was asked to stop, and ended with: %v", n.number+1, err))
 	}
 }

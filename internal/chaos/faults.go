@@ -392,6 +392,7 @@ func (d *driver) diskFull(r *rand.Rand) (string, func() error) {
 		return "", nil
 	}
 	ballast := f.Name()
+	n.filled()
 	block := make([]byte, 1<<20)
 	for size := int64(room.Bavail)*int64(room.Bsize) - left; size > 0; size -= int64(len(block)) {
 		if _, err := f.Write(block[:min(size, int64(len(block)))]); err != nil {
@@ -401,6 +402,7 @@ func (d *driver) diskFull(r *rand.Rand) (string, func() error) {
 	_ = f.Close()
 	return fmt.Sprintf("node %d, %s", i+1, how), func() error {
 		err := os.Remove(ballast)
+		n.emptied()
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}

@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,6 +17,9 @@ type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it ended; err is set before
 	err  error
+
+	output string // file that it wrote to, from a position on
+	from   int64
 }
 
 // starter starts processes from one operating system thread, which lives until
@@ -45,7 +50,10 @@ func (s starter) start(executable, output string, args []string) (*process, erro
 		return nil, fmt.Errorf("open a node's log: %w", err)
 	}
 	defer log.Close()
-	p := &process{cmd: exec.Command(executable, args...), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(executable, args...), done: make(chan struct{}), output: output}
+	if p.from, err = log.Seek(0, io.SeekEnd); err != nil {
+		return nil, fmt.Errorf("look at a node's log: %w", err)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = childAttributes()
 	for _, kv := range os.Environ() {
@@ -74,6 +82,31 @@ func (p *process) ended() bool {
 	default:
 		return false
 	}
+}
+
+// lastWords is how much of a process's output is looked at when it has ended, in bytes.
+const lastWords = 4 << 10
+
+// foundNoRoom says whether the process, which has ended, said last that its disk was full,
+// and left with the status of an error.
+func (p *process) foundNoRoom() bool {
+	var left *exec.ExitError
+	if !errors.As(p.err, &left) || left.ExitCode() != 1 {
+		return false
+	}
+	f, err := os.Open(p.output)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return false
+	}
+	b := make([]byte, min(max(end-p.from, 0), lastWords))
+	n, _ := f.ReadAt(b, end-int64(len(b)))
+	said := strings.TrimSpace(string(b[:n]))
+	return strings.Contains(said[strings.LastIndexByte(said, '\n')+1:], syscall.ENOSPC.Error())
 }
 
 // kill is kill -9.
