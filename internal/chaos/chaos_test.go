@@ -133,6 +133,32 @@ func TestNoRoomToStart(t *testing.T) {
 	}
 }
 
+// TestStoppedYoung: a node that is stopped before it can mind the signal has done nothing
+// wrong; later it has.
+func TestStoppedYoung(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCluster(filepath.Join(dir, "nodes"), program, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	n := c.nodes[0]
+	for _, age := range []time.Duration{-time.Hour, 2 * infancy} {
+		if err := n.launch(); err != nil {
+			t.Fatal(err)
+		}
+		n.proc.begun = time.Now().Add(-age)
+		n.stop()
+		if told := len(n.unexplained) > 0; told != (age > 0) {
+			t.Errorf("at the age of %v: %v", age, n.unexplained)
+		}
+	}
+}
+
 // echo is a server that sends back what it gets.
 func echo(t *testing.T) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

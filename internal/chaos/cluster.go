@@ -295,10 +295,11 @@ func (n *node) stop() {
 	if p == nil {
 		return
 	}
+	asked := time.Now()
 	err := p.stop(stopPatience)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err != nil && !n.choked(p) {
+	if err != nil && !n.choked(p) && !p.diedYoung(err, asked) {
 		n.unexplained = append(n.unexplained, fmt.Sprintf("node %d was asked to stop, and ended with: %v", n.number+1, err))
 	}
 }

@@ -18,6 +18,7 @@ type process struct {
 	done chan struct{} // closed when it ended; err is set before
 	err  error
 
+	begun  time.Time
 	output string // file that it wrote to, from a position on
 	from   int64
 }
@@ -50,7 +51,7 @@ func (s starter) start(executable, output string, args []string) (*process, erro
 		return nil, fmt.Errorf("open a node's log: %w", err)
 	}
 	defer log.Close()
-	p := &process{cmd: exec.Command(executable, args...), done: make(chan struct{}), output: output}
+	p := &process{cmd: exec.Command(executable, args...), done: make(chan struct{}), output: output, begun: time.Now()}
 	if p.from, err = log.Seek(0, io.SeekEnd); err != nil {
 		return nil, fmt.Errorf("look at a node's log: %w", err)
 	}
@@ -107,6 +108,20 @@ func (p *process) foundNoRoom() bool {
 	n, _ := f.ReadAt(b, end-int64(len(b)))
 	said := strings.TrimSpace(string(b[:n]))
 	return strings.Contains(said[strings.LastIndexByte(said, '\n')+1:], syscall.ENOSPC.Error())
+}
+
+// infancy is how long a process may take until it minds SIGTERM.
+const infancy = time.Second
+
+// diedYoung says whether an error is that of a process which SIGTERM ended before it could
+// mind that: asked is when it was.
+func (p *process) diedYoung(err error, asked time.Time) bool {
+	var left *exec.ExitError
+	if !errors.As(err, &left) || asked.Sub(p.begun) > infancy {
+		return false
+	}
+	s, ok := left.Sys().(syscall.WaitStatus)
+	return ok && s.Signaled() && s.Signal() == syscall.SIGTERM
 }
 
 // kill is kill -9.
