@@ -33,13 +33,15 @@ type watching struct {
 	term   uint64
 	values map[string]string // of what is watched, for BugValueWatch
 
-	caches keyspace.LedCaches
+	caches   keyspace.LedCaches
+	sweeping bool // a flush may have left something to be removed
+	sweepAt  uint16
 }
 
 func (e evaluator) watching(txn *partition.Txn) *watching {
 	w := e.watch[txn.Partition()]
 	if w == nil || w.term != txn.Term() {
-		w = &watching{term: txn.Term(), values: map[string]string{}}
+		w = &watching{term: txn.Term(), values: map[string]string{}, sweeping: true, sweepAt: txn.Span().Lo}
 		e.watch[txn.Partition()] = w
 	}
 	return w
@@ -101,9 +103,18 @@ func (e evaluator) Evaluate(txn *partition.Txn, req *partition.Request, reply []
 	over()
 	e.checkGrowth(before, &call, reply[start:])
 	if flushed {
-		txn.Waiters().TouchAll()
+		e.flushed(txn)
 	}
 	return reply
+}
+
+// flushed follows a flush, as production's evaluator does.
+func (e evaluator) flushed(txn *partition.Txn) {
+	w := e.watching(txn)
+	w.caches.Forget()
+	w.sweeping, w.sweepAt = true, txn.Span().Lo
+	txn.Waiters().TouchAll()
+	e.m.c.met(eventFlushed)
 }
 
 // Wrote implements partition.Evaluator.
@@ -112,6 +123,7 @@ func (e evaluator) Wrote(txn *partition.Txn, body []byte, whole bool) {
 	switch {
 	case e.m.c.opts.Bug == BugUntoldWatch:
 	case whole:
+		e.flushed(txn)
 		e.watches(txn).TouchAll()
 	default:
 		e.watches(txn).TouchSlots(partition.WrittenSlots(body))
@@ -145,6 +157,11 @@ func (e evaluator) Background(txn *partition.Txn) bool {
 	}
 	if e.limits.Now != nil {
 		more = e.maintain(txn, more) || more
+	}
+	if w := e.watching(txn); w.sweeping {
+		p := keyspace.SweepDead(txn, id, span, w.sweepAt, sweepBudget)
+		w.sweepAt, w.sweeping = p.Next, p.Next < span.Hi
+		more = more || p.Removed > 0
 	}
 	return more
 }
@@ -210,6 +227,11 @@ func (o *op) requests() []*partition.Request {
 			o.add(id, 0, flags, args)
 		}
 		o.merge = sum
+	case command.FanAllOK:
+		for _, id := range c.order {
+			o.add(id, 0, flags, args)
+		}
+		o.merge = allOK
 	case command.FanScan:
 		o.scan(flags, args)
 	default:
@@ -271,6 +293,16 @@ func scanned(reply []byte, next uint64) []byte {
 	w.BulkString(strconv.FormatUint(next, 10))
 	w.Raw(reply[len(end):])
 	return w.Buf
+}
+
+// allOK is the first reply that is not OK, if there is one.
+func allOK(ps []*part) []byte {
+	for _, p := range ps {
+		if string(p.reply) != "+OK\r\n" {
+			return p.reply
+		}
+	}
+	return ps[0].reply
 }
 
 func sum(ps []*part) []byte {

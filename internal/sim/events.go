@@ -30,6 +30,7 @@ const (
 	eventScriptFailed      Event = "a script that fails at a gateway"
 	eventScriptUnknown     Event = "a script that a node does not know yet"
 	eventEvictedBehind     Event = "a key evicted in the background"
+	eventFlushed           Event = "a namespace flushed"
 	eventOOM               Event = "a write refused in a full namespace"
 	eventMail              Event = "a message of a command that was committed"
 	eventSubscriberLost    Event = "a node dies with subscribers"
@@ -66,7 +67,7 @@ var events = []struct {
 	{eventTornTail, false}, {eventStateBehind, false}, {eventReconcile, true},
 	{eventResent, false}, {eventGivenBack, false}, {eventUnknown, false}, {eventAtGateway, false}, {eventAtGatewayHeld, false}, {eventReadOnly, false},
 	{eventScriptLed, false}, {eventScriptHandedOn, false}, {eventScriptFailed, false}, {eventScriptUnknown, true},
-	{eventEvictedBehind, false}, {eventOOM, false},
+	{eventEvictedBehind, false}, {eventFlushed, false}, {eventOOM, false},
 	{eventMail, false}, {eventSubscriberLost, false},
 	{eventCut, false}, {eventCutLost, true}, {eventCutOpen, false}, {eventCutBroken, false},
 	{eventHungLeader, false}, {eventDiskStopped, false}, {eventDamageFound, true},

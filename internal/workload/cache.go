@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,6 +49,8 @@ const (
 	// leastLimit is the smallest limit, bytes; each of limitSteps more doubles it.
 	leastLimit = 1 << 10
 	limitSteps = 6
+
+	flushCommand = "FLUSHDB"
 )
 
 func (w *cache) key() string {
@@ -64,6 +67,8 @@ func (w *cache) Next(c Client) Command {
 		return Command{"CONFIG", "SET", "maxmemory." + w.db, strconv.Itoa(leastLimit << r.IntN(limitSteps))}
 	case !w.policy, r.IntN(200) == 0:
 		return Command{"CONFIG", "SET", "maxmemory-policy." + w.db, w.policies[r.IntN(len(w.policies))]}
+	case !w.keep && r.IntN(100) == 0:
+		return Command{flushCommand}
 	}
 	k := w.key()
 	switch n := r.IntN(100); {
@@ -145,6 +150,8 @@ func applyCache(state string, c Command, reply string, known, keep bool) (next s
 			kind = "t"
 		}
 		return kind + c[2], !known || reply == okReply
+	case flushCommand:
+		return "", true
 	case "DEL":
 		return "", !known || reply == ":1\r\n" && there || reply == ":0\r\n" && gone
 	case "PERSIST":
@@ -175,7 +182,12 @@ func checkKept(h *History, r *Report)  { checkEvicted(h, r, true) }
 func checkEvicted(h *History, r *Report, keep bool) {
 	var names []string
 	groups := map[string][]*Op{}
+	var flushes []*Op
 	for _, o := range h.Ops {
+		if o.Command[0] == flushCommand {
+			flushes = append(flushes, o.perhaps())
+			continue
+		}
 		for _, x := range o.pieces(r) {
 			if k := x.Command.Key(); k != "" {
 				if groups[k] == nil {
@@ -187,13 +199,23 @@ func checkEvicted(h *History, r *Report, keep bool) {
 	}
 	model := cacheModel(keep)
 	for _, name := range names {
-		switch search(model, groups[name], forever) {
+		ops := slices.Concat(groups[name], flushes)
+		switch search(model, ops, forever) {
 		case porcupine.Illegal:
-			r.Violate(shortest(model, groups[name]), "key %s is lost, or came back, or has an older value", name)
+			r.Violate(shortest(model, ops), "key %s is lost, or came back, or has an older value", name)
 		case porcupine.Unknown:
 			r.Inconclusive++
 		}
 	}
+}
+
+// perhaps is a command about all keys: refused, it may have been done to some.
+func (o *Op) perhaps() *Op {
+	x := *o
+	if x.refused() {
+		x.Outcome = Unknown
+	}
+	return &x
 }
 
 // pieces are a transaction's commands as if each had been sent by itself.

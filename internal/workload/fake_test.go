@@ -231,6 +231,13 @@ func (s *server) apply(c Command) string {
 		return bulkReply("known")
 	case "CONFIG":
 		return okReply
+	case flushCommand:
+		for k := range s.keys {
+			if strings.HasPrefix(k, "cache:") {
+				delete(s.keys, k)
+			}
+		}
+		return okReply
 	case "EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO":
 		return s.ticket(c)
 	case "SCAN":
