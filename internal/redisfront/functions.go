@@ -29,7 +29,7 @@ func (f *Front) changeScripts(cmd string, arg []byte) (why string) {
 	defer cancel()
 	reply, err := f.router.Catalog(ctx, cmd, arg)
 	if err != nil {
-		return "ERR " + strings.TrimPrefix(err.Error(), "ERR ")
+		return coded(err.Error())
 	}
 	version, err := strconv.ParseUint(string(reply), 10, 64)
 	if err == nil {
@@ -125,6 +125,15 @@ func (s *session) done(why string) {
 func scriptKill(s *session, _ [][]byte) { s.done(s.f.kill(true, "SCRIPT KILL")) }
 
 func functionKill(s *session, _ [][]byte) { s.done(s.f.kill(false, "FUNCTION KILL")) }
+
+// coded is an error's text with a code in front: its own (MISCONF, CLUSTERDOWN …), or
+// ERR.
+func coded(text string) string {
+	if code, _, _ := strings.Cut(text, " "); len(code) > 2 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" {
+		return text
+	}
+	return "ERR " + text
+}
 
 func (f *Front) changeLibraries(c catalog.LibraryChange) (why string) {
 	arg, err := json.Marshal(&c)

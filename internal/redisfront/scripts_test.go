@@ -216,3 +216,19 @@ func TestWrappedScripts(t *testing.T) {
 		}
 	}
 }
+
+// TestCoded: what the catalog's partition says keeps its code, for clients go by it.
+func TestCoded(t *testing.T) {
+	for text, want := range map[string]string{
+		"ERR no such library":            "ERR no such library",
+		"MISCONF this node has stopped":  "MISCONF this node has stopped",
+		"CLUSTERDOWN no majority":        "CLUSTERDOWN no majority",
+		"the node is stopping":           "ERR the node is stopping",
+		"A text that begins with a word": "ERR A text that begins with a word",
+		"":                               "ERR ",
+	} {
+		if got := coded(text); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

@@ -301,6 +301,7 @@ func TestHistories(t *testing.T) {
 		{"pubsub", "in another order", "1 0-9 SUBSCRIBE s1 c = +OK\n2 10-19 PUBLISH c 1 = :1\n2 20-29 PUBLISH c 2 = :1\n9 30-30 MESSAGE s1 c 2 = +OK\n9 31-31 MESSAGE s1 c 1 = +OK", "changed places"},
 		{"pubsub", "of two publishers", "1 0-9 SUBSCRIBE s1 c = +OK\n2 10-19 PUBLISH c 1 = :1\n3 20-29 PUBLISH c 2 = :1\n9 30-30 MESSAGE s1 c 2 = +OK\n9 31-31 MESSAGE s1 c 1 = +OK", ""},
 		{"pubsub", "of a transaction that was not run", "1 0-9 SUBSCRIBE s1 c = +OK\n2 10-19 MULTI SET k 1 ; PUBLISH c 1 ; SET kb 1 = null\n9 30-30 MESSAGE s1 c 1 = +OK", "not run"},
+		{"pubsub", "committed after it was looked for", "1 0-9 SUBSCRIBE s1 c = +OK\n2 10-19 MULTI SET k 1 ; PUBLISH c 1 ; SET kb 1 = unknown\n3 20-29 GET k = $nil\n9 30-30 MESSAGE s1 c 1 = +OK", ""},
 		{"pubsub", "of what was not committed", "1 0-9 SUBSCRIBE s1 c = +OK\n2 10-19 MULTI SET k 1 ; PUBLISH c 1 ; SET kb 1 = unknown\n9 30-30 MESSAGE s1 c 1 = +OK\n3 40-49 GET k = $nil", "not committed"},
 		{"pubsub", "of an unknown one", "1 0-9 SUBSCRIBE s1 c = +OK\n2 10-19 MULTI SET k 1 ; PUBLISH c 1 ; SET kb 1 = unknown\n9 30-30 MESSAGE s1 c 1 = +OK\n3 40-49 GET k = $1", ""},
 		{"pubsub", "told of a write", "1 0-9 PSUBSCRIBE s1 __keyspace@5__:k* = +OK\n2 10-19 SET k1 1 = +OK\n9 30-30 MESSAGE s1 __keyspace@5__:k1 set = +OK", ""},
