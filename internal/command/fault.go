@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"coterie/internal/kv"
@@ -80,10 +81,5 @@ func ownFault() bool {
 }
 
 func evaluates(name string) bool {
-	for _, p := range evaluated {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(evaluated, func(p string) bool { return strings.HasPrefix(name, p) })
 }

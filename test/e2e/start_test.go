@@ -1,17 +1,16 @@
 package e2e
 
 import (
+	"coterie/internal/datatype/redistest"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -327,25 +326,8 @@ func newerStores(t *testing.T) {
 // test.
 func redisServer(t *testing.T) (addr string) {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
+	if !redistest.Installed() {
 		return ""
 	}
-	port := freePort(t)
-	p, err := startProcess(io.Discard, path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.kill)
-	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	await(t, patience, func() string {
-		cl := &client{addr: addr}
-		defer cl.close()
-		_, err := cl.do("PING")
-		if err != nil {
-			return err.Error()
-		}
-		return ""
-	})
-	return addr
+	return redistest.Start(t)
 }

@@ -15,12 +15,17 @@ type Conn struct {
 	buf  []byte
 }
 
+// Installed says whether there is a redis-server to compare with.
+func Installed() bool {
+	_, err := exec.LookPath("redis-server")
+	return err == nil
+}
+
 // Start starts a redis-server for the length of the test, with more settings
 // if any are given, or skips the test when there is none.
 func Start(t testing.TB, settings ...string) (addr string) {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
+	if !Installed() {
 		t.Skip("no redis-server is installed")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -30,7 +35,7 @@ func Start(t testing.TB, settings ...string) (addr string) {
 	addr = l.Addr().String()
 	_, port, _ := net.SplitHostPort(addr)
 	l.Close()
-	cmd := exec.Command(path, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, settings...)...)
+	cmd := exec.Command("redis-server", append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, settings...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
